@@ -1,0 +1,35 @@
+#include <fourfold/base/errors.hpp>
+
+#include <cstring>
+#include <utility>
+
+namespace fourfold {
+namespace {
+
+std::string describe_death(pid_t pid, int signal, int exit_code, std::uint64_t task_id) {
+  std::string text = "worker process " + std::to_string(pid) + " running task " + std::to_string(task_id);
+  if (signal != 0) {
+    const char* name = sigabbrev_np(signal);
+    text += " was killed by signal " + std::to_string(signal);
+    if (name != nullptr) text += std::string(" (SIG") + name + ")";
+  } else {
+    text += " exited with status " + std::to_string(exit_code);
+  }
+  return text;
+}
+
+}  // namespace
+
+worker_died::worker_died(pid_t pid, int signal, int exit_code, std::uint64_t task_id)
+    : error(describe_death(pid, signal, exit_code, task_id)),
+      pid_(pid),
+      signal_(signal),
+      exit_code_(exit_code),
+      task_id_(task_id) {}
+
+remote_error::remote_error(std::string type_name, std::string message)
+    : error(message.empty() ? type_name : type_name + ": " + message),
+      type_name_(std::move(type_name)),
+      message_(std::move(message)) {}
+
+}  // namespace fourfold

@@ -1,0 +1,130 @@
+#pragma once
+
+#include <fourfold/loop/cancel_scope.hpp>
+#include <fourfold/loop/loop.hpp>
+
+#include <cstddef>
+#include <exception>
+#include <vector>
+
+namespace fourfold::detail {
+
+/// A cancel scope with children: chains that run beside the one that opened it. The opener joins them before it leaves;
+/// a child that fails cancels the scope. `task_group` and `gather` are faces of this.
+class child_scope {
+ public:
+  /// Opens the scope; the running chain enters it.
+  child_scope() : opener_(root_context::current_or_throw()), scope_(&opener_.scope()) { scope_.enter(opener_); }
+  ~child_scope() {
+    if (inside_) leave();
+  }
+  child_scope(const child_scope&) = delete;
+  child_scope& operator=(const child_scope&) = delete;
+
+  [[nodiscard]] cancel_scope& scope() noexcept { return scope_; }
+  [[nodiscard]] scheduler& owner() const noexcept { return opener_.owner(); }
+  [[nodiscard]] std::size_t live() const noexcept { return live_; }
+
+  void child_started() noexcept { ++live_; }
+  /// `failure` is null for a child that succeeded. A `cancelled` that follows from the scope's cancellation is no failure.
+  void child_ended(const std::exception_ptr& failure) noexcept;
+  void fail(const std::exception_ptr& failure) noexcept;
+
+  /// Awaits the end of all children, whatever happens: cancellation reaches the children, and they end.
+  [[nodiscard]] auto join() noexcept { return join_awaitable(*this); }
+
+  /// After join(): the opener leaves the scope. Then throws what happened inside: `cancelled` if the scope around it is
+  /// cancelled, the failure if there was one, an `exception_group` if there were more.
+  void leave_and_rethrow();
+
+ private:
+  class join_awaitable final : public coroutine_waiter {
+   public:
+    explicit join_awaitable(child_scope& scope) noexcept : scope_(scope) {}
+    bool await_ready() {
+      enter();  // notes the context; not interrupted by cancellation
+      reason = wake_reason::granted;
+      return scope_.live_ == 0;
+    }
+    void await_suspend(std::coroutine_handle<> awaiting) noexcept {
+      scope_.joiner_ = this;
+      suspend(awaiting);
+    }
+    void await_resume() { leave(); }
+    void cancel() noexcept override {}
+
+   private:
+    child_scope& scope_;
+  };
+
+  void leave() noexcept {
+    inside_ = false;
+    scope_.leave(opener_);
+  }
+
+  root_context& opener_;
+  cancel_scope scope_;
+  std::size_t live_ = 0;
+  coroutine_waiter* joiner_ = nullptr;
+  std::vector<std::exception_ptr> failures_;
+  bool inside_ = true;
+};
+
+/// A child chain that runs a task.
+template <class T>
+class child_context : public root_context {
+ public:
+  child_context(child_scope& parent, task<T> work) : root_context(parent.owner()), parent_(parent), work_(std::move(work)) {
+    begin(parent.scope(), work_.handle());
+    parent.child_started();
+    owner().resume_soon(*this);
+  }
+
+  [[nodiscard]] T take() { return work_.handle().promise().take(); }
+
+ protected:
+  ~child_context() = default;
+  void end_child() noexcept { parent_.child_ended(work_.handle().promise().exception()); }
+
+ private:
+  child_scope& parent_;
+  task<T> work_;
+};
+
+/// One that frees itself at its end; its result is dropped.
+template <class T>
+class detached_child final : public child_context<T> {
+ public:
+  using child_context<T>::child_context;
+  static void* operator new(std::size_t size) { return allocate_frame(size); }
+  static void operator delete(void* block, std::size_t size) noexcept { free_frame(block, size); }
+
+ private:
+  void finished() noexcept override {
+    this->unlink();
+    this->end_child();
+    delete this;
+  }
+};
+
+/// What a child is made from; lets a tuple construct one in place.
+template <class T>
+struct child_seed {
+  child_scope& parent;
+  task<T> work;
+};
+
+/// One whose opener keeps it, and takes the result after join().
+template <class T>
+class kept_child final : public child_context<T> {
+ public:
+  explicit kept_child(child_seed<T>&& seed) : child_context<T>(seed.parent, std::move(seed.work)) {}
+
+ private:
+  void finished() noexcept override {
+    this->unlink();
+    this->end_child();
+  }
+};
+
+}  // namespace fourfold::detail

@@ -1,0 +1,92 @@
+#include <fourfold/loop/detail/frame_allocator.hpp>
+
+#include <array>
+#include <cstdint>
+#include <new>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define FOURFOLD_KEEP_FRAMES 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FOURFOLD_KEEP_FRAMES 0
+#endif
+#endif
+#ifndef FOURFOLD_KEEP_FRAMES
+#define FOURFOLD_KEEP_FRAMES 1
+#endif
+
+namespace fourfold::detail {
+
+#if FOURFOLD_KEEP_FRAMES
+namespace {
+
+constexpr std::size_t granule = 32;
+constexpr std::size_t largest = 1024;
+constexpr std::size_t classes = largest / granule;
+constexpr std::size_t kept_bytes_per_class = 64 * 1024;
+
+struct free_block {
+  free_block* next;
+};
+
+struct size_class {
+  free_block* first;
+  std::uint32_t count;
+};
+
+// Plain data, so that reaching it costs no initialisation check; `cleaner` below frees the blocks at the thread's end.
+constinit thread_local std::array<size_class, classes> kept{};
+constinit thread_local bool thread_ends = false;
+
+struct cleaner {
+  bool armed = true;
+  ~cleaner() {
+    thread_ends = true;
+    for (size_class& c : kept) {
+      while (c.first != nullptr) {
+        free_block* block = c.first;
+        c.first = block->next;
+        ::operator delete(block);
+      }
+    }
+  }
+};
+
+void* allocate_new(std::size_t rounded) {
+  static thread_local cleaner at_thread_end;
+  static_cast<void>(at_thread_end.armed);  // constructs it
+  return ::operator new(rounded);
+}
+
+}  // namespace
+
+void* allocate_frame(std::size_t size) {
+  if (size > largest) return ::operator new(size);
+  const std::size_t index = (size - 1) / granule;
+  size_class& c = kept[index];
+  if (c.first == nullptr) return allocate_new((index + 1) * granule);
+  free_block* block = c.first;
+  c.first = block->next;
+  --c.count;
+  return block;
+}
+
+void free_frame(void* memory, std::size_t size) noexcept {
+  if (size > largest) return ::operator delete(memory);
+  const std::size_t index = (size - 1) / granule;
+  size_class& c = kept[index];
+  if (c.count >= kept_bytes_per_class / ((index + 1) * granule) || thread_ends) return ::operator delete(memory);
+  auto* block = static_cast<free_block*>(memory);
+  block->next = c.first;
+  c.first = block;
+  ++c.count;
+}
+
+#else
+
+void* allocate_frame(std::size_t size) { return ::operator new(size); }
+void free_frame(void* block, std::size_t) noexcept { ::operator delete(block); }
+
+#endif
+
+}  // namespace fourfold::detail

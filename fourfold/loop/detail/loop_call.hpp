@@ -1,0 +1,138 @@
+#pragma once
+
+#include <fourfold/base/small_lock.hpp>
+#include <fourfold/loop/cancel_scope.hpp>
+#include <fourfold/loop/task.hpp>
+#include <fourfold/sync/detail/future_state.hpp>
+
+#include <mutex>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace fourfold::detail {
+
+/// What a call on a loop needs of the loop, without its type.
+class loop_call_host {
+ public:
+  explicit loop_call_host(scheduler& owner) noexcept : owner_(&owner) {}
+  loop_call_host(const loop_call_host&) = delete;
+  loop_call_host& operator=(const loop_call_host&) = delete;
+
+ protected:
+  ~loop_call_host() = default;
+
+  [[nodiscard]] bool on_loop_thread() const noexcept;
+  /// Makes the call's own scope inside the loop's, and counts the call as a live task.
+  cancel_scope& open_scope();
+  void close_scope(root_context& context) noexcept;
+  /// From any thread, at any time, also after the loop has gone: cancels the call if it has not ended.
+  template <class Call>
+  bool cancel_call(Call& call) noexcept;
+  /// The call has ended, and the loop may go.
+  void forget_loop() noexcept;
+  void throw_if_on_loop_thread() const;
+
+  std::optional<cancel_scope> own_scope_;
+  /// Cancelled before it started.
+  bool cancelled_early_ = false;
+
+ private:
+  bool post_cancellation(std::move_only_function<void()> cancel) noexcept;
+
+  mutable small_lock lock_;  // guards owner_ against cancellation from other threads
+  scheduler* owner_;
+};
+
+template <class Call>
+bool loop_call_host::cancel_call(Call& call) noexcept {
+  if (call.ready()) return false;
+  if (on_loop_thread()) {
+    call.cancel_now();
+    return true;
+  }
+  try {
+    call.add_reference();
+    return post_cancellation([self = state_pointer<Call>(&call)] { self->cancel_now(); });
+  } catch (...) {
+    return false;
+  }
+}
+
+/// A call on a loop: the future's state, the context that runs it, and the bound function, in one allocation. For a
+/// coroutine function, `bound()` makes the task, on the loop.
+template <class T, class Bound>
+class loop_call final : public future_state<T>, private loop_call_host, public root_context {
+  static constexpr bool is_coroutine = is_coroutine_result_v<std::invoke_result_t<Bound&>>;
+
+ public:
+  loop_call(scheduler& owner, Bound bound) : loop_call_host(owner), root_context(owner), bound_(std::move(bound)) {}
+
+  static void* operator new(std::size_t size) { return allocate_frame(size); }
+  static void operator delete(void* block, std::size_t size) noexcept { free_frame(block, size); }
+
+  bool cancel_work() noexcept override { return this->cancel_call(*this); }
+
+  void run_ready() noexcept override {
+    if (!bound_ || start()) root_context::run_ready();
+  }
+  void drop_ready() noexcept override { end([]() -> T { throw pool_closed("the loop was destroyed before it ran this call"); }); }
+
+ private:
+  friend class loop_call_host;
+
+  /// True when there is a coroutine to run now.
+  bool start() noexcept {
+    if (cancelled_early_) {
+      end([]() -> T { throw cancelled(); });
+      return false;
+    }
+    if constexpr (is_coroutine) {
+      try {
+        work_.emplace((*bound_)());
+        bound_.reset();
+        begin(open_scope(), work_->handle());
+        return true;
+      } catch (...) {
+        end([]() -> T { throw; });
+        return false;
+      }
+    } else {
+      end([this]() -> T { return (*bound_)(); });
+      return false;
+    }
+  }
+
+  void cancel_now() noexcept {
+    if (own_scope_) {
+      own_scope_->cancel();
+    } else {
+      cancelled_early_ = true;
+    }
+  }
+
+  void finished() noexcept override {
+    close_scope(*this);
+    if constexpr (is_coroutine) {
+      end([this]() -> T {
+        // The frame goes before anybody learns of the end.
+        const auto ended = std::exchange(work_, std::nullopt);
+        return ended->handle().promise().take();
+      });
+    }
+  }
+
+  template <class F>
+  void end(F&& outcome) noexcept {
+    forget_loop();
+    this->set_result_of(outcome);
+    this->drop_reference();
+  }
+
+  void assist(const wait_limit&) override { this->throw_if_on_loop_thread(); }
+
+  std::optional<Bound> bound_;
+  std::optional<task<T>> work_;
+};
+
+}  // namespace fourfold::detail

@@ -1,0 +1,171 @@
+#include <fourfold/base/misuse.hpp>
+#include <fourfold/loop/detail/reactor.hpp>
+#include <fourfold/loop/loop.hpp>
+
+namespace fourfold {
+namespace {
+
+constinit thread_local loop* running_loop = nullptr;
+
+/// A function posted to a loop.
+class posted_function final : public ready_item {
+ public:
+  explicit posted_function(std::move_only_function<void()> f) noexcept : f_(std::move(f)) {}
+  void run_ready() noexcept override {
+    f_();
+    delete this;
+  }
+  void drop_ready() noexcept override { delete this; }
+
+ private:
+  std::move_only_function<void()> f_;
+};
+
+void drop_all(ready_item* item) noexcept {
+  while (item != nullptr) {
+    ready_item* next = item->next_ready;
+    item->drop_ready();
+    item = next;
+  }
+}
+
+// How long ready coroutines may run before descriptors are looked at: a look costs about a microsecond, so this bounds
+// its share to a few per cent, and bounds what a storm of ready coroutines can delay I/O and timers by.
+constexpr auto poll_interval = std::chrono::microseconds(50);
+// How many ready items run between two looks at the clock.
+constexpr int batch = 64;
+
+}  // namespace
+
+loop::loop() : reactor_(detail::make_reactor()) {}
+
+loop::~loop() {
+  if (scope_ != nullptr) misuse("a loop was destroyed while it runs");
+  drop_all(std::exchange(first_ready_, nullptr));
+  drop_all(inbox_.take_all());
+  // A producer that was told to ring is on its way to the reactor.
+  reactor_->absorb_wakes(bells_announced_);
+}
+
+loop* loop::current_or_null() noexcept { return running_loop; }
+
+loop& loop::current() {
+  if (running_loop == nullptr) throw wrong_thread("no loop runs on this thread");
+  return *running_loop;
+}
+
+loop::run_scope::run_scope(loop& l) : loop_(l) {
+  if (running_loop != nullptr) throw wrong_thread("loop: run() inside of a running loop; co_await the task instead");
+  if (l.scope_ != nullptr) throw wrong_thread("loop: run() while the loop runs on another thread");
+  running_loop = &l;
+  l.scope_ = &scope_;
+}
+
+loop::run_scope::~run_scope() {
+  loop_.scope_ = nullptr;
+  running_loop = nullptr;
+}
+
+void loop::post(std::move_only_function<void()> f) { give(*new posted_function(std::move(f))); }
+
+void loop::give(ready_item& item) noexcept {
+  if (running_loop == this) {
+    enqueue(item);
+  } else if (inbox_.push(item)) {
+    reactor_->wake();
+  }
+}
+
+void loop::run_until_ready(const detail::future_state_base& result) {
+  while (!result.ready()) turn();
+}
+
+void loop::end_remaining_tasks() {
+  scope_->cancel();
+  while (live_tasks_ != 0 || first_ready_ != nullptr) turn();
+}
+
+void loop::turn() {
+  collect_inbox();
+  run_ready_batch();
+  const bool idle = first_ready_ == nullptr;
+  if (idle && timers_.empty()) return sleep_until_next();
+  const auto now = clock::now();
+  timers_.fire(now);
+  if (first_ready_ == nullptr) return sleep_until_next();
+  if (now - last_poll_ >= poll_interval) {
+    last_poll_ = now;
+    reactor_->wait(now);
+  }
+}
+
+void loop::run_ready_batch() noexcept {
+  for (int i = 0; i < batch && first_ready_ != nullptr; ++i) {
+    ready_item& item = *first_ready_;
+    first_ready_ = item.next_ready;
+    if (first_ready_ == nullptr) last_ready_ = &first_ready_;
+    item.run_ready();
+  }
+}
+
+void loop::collect_inbox() noexcept {
+  if (inbox_.empty()) return;
+  for (ready_item* item = inbox_.take_all(); item != nullptr;) {
+    ready_item* next = item->next_ready;
+    enqueue(*item);
+    item = next;
+  }
+}
+
+void loop::sleep_until_next() {
+  // The end of run() may have come with the last item; then there is nothing to sleep for, and nothing live.
+  if (live_tasks_ == 0) return;
+  if (!inbox_.fall_asleep()) return;
+  reactor_->wait(timers_.next());
+  if (inbox_.wake_up()) ++bells_announced_;
+}
+
+namespace detail {
+
+bool loop_call_host::on_loop_thread() const noexcept {
+  const std::lock_guard guard(lock_);
+  return owner_ != nullptr && owner_ == running_loop;
+}
+
+void loop_call_host::throw_if_on_loop_thread() const {
+  if (on_loop_thread()) {
+    throw wrong_thread("future: a blocking wait on the loop that has to produce the result; use co_await");
+  }
+}
+
+cancel_scope& loop_call_host::open_scope() {
+  loop& owner = *running_loop;
+  owner.task_started();
+  return own_scope_.emplace(&owner.running_scope());
+}
+
+void loop_call_host::close_scope(root_context& context) noexcept {
+  context.unlink();
+  own_scope_.reset();
+  running_loop->task_ended();
+}
+
+bool loop_call_host::post_cancellation(std::move_only_function<void()> cancel) noexcept {
+  // Under the lock the loop cannot end: it waits for this call, and the call ends by forget_loop().
+  const std::lock_guard guard(lock_);
+  if (owner_ == nullptr) return false;
+  try {
+    static_cast<loop*>(owner_)->post(std::move(cancel));
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+void loop_call_host::forget_loop() noexcept {
+  const std::lock_guard guard(lock_);
+  owner_ = nullptr;
+}
+
+}  // namespace detail
+}  // namespace fourfold

@@ -1,0 +1,70 @@
+#include <fourfold/base/errors.hpp>
+#include <fourfold/sync/semaphore.hpp>
+
+#include <stdexcept>
+
+namespace fourfold {
+
+semaphore::semaphore(std::ptrdiff_t initial, std::ptrdiff_t maximum)
+    : state_(static_cast<std::int64_t>(initial) * one_permit), maximum_(maximum) {
+  if (initial < 0 || maximum > unlimited || initial > maximum) {
+    throw std::invalid_argument("semaphore: needs 0 <= initial <= maximum");
+  }
+}
+
+void semaphore::acquire(const wait_limit& limit) {
+  // A permit is often back before a sleep could begin.
+  constexpr int spins = 64;
+  for (int i = 0; i < spins && !limit.token.cancellation_requested(); ++i) {
+    if (try_acquire()) return;
+    detail::pause();
+  }
+  wait_blocking(acquire_operation{*this}, limit);
+}
+
+bool semaphore::park(waiter& w) noexcept {
+  const std::lock_guard guard(waiting_.lock);
+  std::int64_t state = state_.load(std::memory_order_relaxed);
+  for (;;) {
+    if (state >= one_permit && waiting_.waiters.empty()) {
+      if (state_.compare_exchange_weak(state, state - one_permit, std::memory_order_acquire, std::memory_order_relaxed)) {
+        return false;
+      }
+    } else if (state_.compare_exchange_weak(state, state | somebody_waits, std::memory_order_relaxed)) {
+      waiting_.waiters.push_back(w);
+      return true;
+    }
+  }
+}
+
+void semaphore::release(std::ptrdiff_t permits) {
+  if (permits < 1 || permits > maximum_) throw released_too_often("semaphore: release() of a number of permits that cannot be");
+  std::int64_t state = state_.load(std::memory_order_relaxed);
+  while ((state & somebody_waits) == 0) {
+    if (state / one_permit + permits > maximum_) throw released_too_often("semaphore: released more often than acquired");
+    // Release: pairs with the acquire in try_acquire(). Nothing of this object is touched afterwards.
+    if (state_.compare_exchange_weak(state, state + permits * one_permit, std::memory_order_release, std::memory_order_relaxed)) {
+      return;
+    }
+  }
+  release_slowly(permits);
+}
+
+void semaphore::release_slowly(std::int64_t permits) {
+  intrusive_list<waiter> granted;
+  {
+    const std::lock_guard guard(waiting_.lock);
+    // Waiters imply that no permit is free, and then permits <= maximum_ cannot overflow: what throws below took nobody out.
+    while (permits > 0 && !waiting_.waiters.empty()) {
+      granted.push_back(waiting_.waiters.pop_front());
+      --permits;
+    }
+    // While the flag is set only holders of the lock change the state, except for acquirers, which the flag keeps out.
+    const std::int64_t free = state_.load(std::memory_order_relaxed) / one_permit + permits;
+    if (free > maximum_) throw released_too_often("semaphore: released more often than acquired");
+    state_.store(free * one_permit + (waiting_.waiters.empty() ? 0 : somebody_waits), std::memory_order_release);
+  }
+  wake_all(granted);
+}
+
+}  // namespace fourfold
