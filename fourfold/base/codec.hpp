@@ -24,8 +24,7 @@
 //       return polygon(std::move(name), in.read<std::vector<point>>());
 //     }
 //   };
-//   template <> struct fourfold::codec<money> : fourfold::codec_as_bytes<money> {};   // "its bytes are all
-//   of it"
+//   template <> struct fourfold::codec<money> : fourfold::codec_as_bytes<money> {}; // plain bytes
 //
 // Both sides must be the same build: bytes carry no type, version or byte order. Bytes are not trusted: a
 // length beyond the input, a bad bool, flag, variant index, a key twice, nesting beyond the limit or bytes
@@ -51,44 +50,44 @@ template <class Coder> class nesting;
 struct codec_access;
 } // namespace detail
 
-// The hook. Specialise it, also partially (`template <class R, class... A> struct codec<R (*)(A...)>`); it
-// goes before everything built in. Optional: `static constexpr std::size_t least_bytes`, the least that
-// decode will read.
+/// The hook. Specialise it, also partially (`template <class R, class... A> struct codec<R (*)(A...)>`); it
+/// goes before everything built in. Optional: `static constexpr std::size_t least_bytes`, the least that
+/// decode will read.
 template <class T>
 struct codec;
 
-// True if T can be written and read back as a value: no reference, no C array (as a member they are fine).
+/// True if T can be written and read back as a value: no reference, no C array (as a member they are fine).
 template <class T>
 concept encodable = !std::is_array_v<T> && detail::is_carried<T>;
 template <class T>
 concept decodable = encodable<T>;
 
-// Compiles if T is encodable; otherwise says in words which part of T is not, and why.
+/// Compiles if T is encodable; otherwise says in words which part of T is not, and why.
 template <class T>
 constexpr void require_encodable();
 
-// How deeply types that hold themselves (a tree of unique_ptr) may nest; bounds the stack.
+/// How deeply types that hold themselves (a tree of unique_ptr) may nest; bounds the stack.
 inline constexpr std::size_t default_nesting_limit = 1000;
 
-// Appends values to a byte_buffer.
+/// Appends values to a byte_buffer.
 class encoder {
  public:
-  // `out` must outlive the encoder.
+  /// `out` must outlive the encoder.
   explicit encoder(byte_buffer& out, std::size_t nesting_limit = default_nesting_limit) noexcept
       : out_{out}, levels_left_{nesting_limit} {}
   encoder(const encoder&) = delete;
   encoder& operator=(const encoder&) = delete;
 
-  // Throws fourfold::error for what has no value to write: a valueless variant, nesting beyond the limit.
+  /// Throws fourfold::error for what has no value to write: a valueless variant, nesting beyond the limit.
   template <class... T>
   void write(const T&... values);
 
-  // For hooks of containers and views: the same bytes as a std::vector of these elements.
+  /// For hooks of containers and views: the same bytes as a std::vector of these elements.
   template <class T>
   void write_sequence(std::span<T> elements);
-  // A count that read_size() checks; then write that many elements.
+  /// A count that read_size() checks; then write that many elements.
   void write_size(std::size_t count);
-  // Raw bytes without a length.
+  /// Raw bytes without a length.
   void write_bytes(std::span<const std::byte> bytes) { out_.append(bytes); }
 
  private:
@@ -100,8 +99,8 @@ class encoder {
   std::size_t levels_left_;
 };
 
-// Reads values from bytes, which must outlive it. Every failure throws decode_error; the decoder is then of
-// no use.
+/// Reads values from bytes, which must outlive it. Every failure throws decode_error; the decoder is then of
+/// no use.
 class decoder {
  public:
   explicit decoder(std::span<const std::byte> bytes,
@@ -113,16 +112,16 @@ class decoder {
   template <class T>
   [[nodiscard]] T read();
 
-  // A count of elements that take at least `least_bytes_each` (not 0) each: never more than the rest of the
-  // bytes can hold.
+  /// A count of elements that take at least `least_bytes_each` (not 0) each: never more than the rest of the
+  /// bytes can hold.
   [[nodiscard]] std::size_t read_size(std::size_t least_bytes_each = 1);
-  // A view of the next `count` bytes; not aligned.
+  /// A view of the next `count` bytes; not aligned.
   [[nodiscard]] std::span<const std::byte> read_bytes(std::size_t count);
   [[nodiscard]] std::size_t remaining() const noexcept { return left_; }
 
-  // Throws if bytes are left over.
+  /// Throws if bytes are left over.
   void finish() const;
-  // For hooks that find a value they cannot accept.
+  /// For hooks that find a value they cannot accept.
   [[noreturn]] void fail(const char* why) const;
 
  private:
@@ -147,7 +146,7 @@ template <class... T>
   return out;
 }
 
-// The bytes must be exactly one T. What encode(a, b, c) wrote is read as std::tuple<A, B, C>.
+/// The bytes must be exactly one T. What encode(a, b, c) wrote is read as std::tuple<A, B, C>.
 template <class T>
 [[nodiscard]] T decode(std::span<const std::byte> bytes) {
   decoder in{bytes};
@@ -156,8 +155,8 @@ template <class T>
   return value;
 }
 
-// A ready-made hook for trivially copyable classes whose bytes are all of them: no pointer, and any bytes are
-// a value.
+/// A ready-made hook for trivially copyable classes whose bytes are all of them: no pointer, and any bytes
+/// are a value.
 template <class T>
 struct codec_as_bytes {
   static constexpr std::size_t least_bytes = sizeof(T);

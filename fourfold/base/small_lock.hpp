@@ -1,6 +1,6 @@
 #pragma once
 
-#include <fourfold/base/detail/futex.hpp>
+#include <fourfold/base/futex.hpp>
 
 #include <atomic>
 #include <cstdint>

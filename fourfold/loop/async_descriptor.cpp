@@ -14,13 +14,13 @@ void detail::io_awaitable::throw_failure() const {
   throw std::system_error(static_cast<int>(-operation_.result), std::generic_category(), name_);
 }
 
-async_descriptor::async_descriptor(int fd) {
+async_descriptor::async_descriptor(int fd, bool make_non_blocking) {
   try {
     reactor_ = loop::current().reactor();
     state_ = std::make_unique<detail::io_descriptor>();
     state_->fd = fd;
     const int flags = ::fcntl(fd, F_GETFL);
-    if (flags < 0 || ((flags & O_NONBLOCK) == 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)) {
+    if (flags < 0 || (make_non_blocking && (flags & O_NONBLOCK) == 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)) {
       throw std::system_error(errno, std::generic_category(), "fcntl");
     }
     reactor_->attach(*state_);

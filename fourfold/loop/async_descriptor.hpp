@@ -55,7 +55,10 @@ class async_descriptor {
   async_descriptor() noexcept = default;
   /// Takes over `fd`, makes it non-blocking and binds it to this thread's loop. On failure (std::system_error,
   /// `wrong_thread`) it is closed.
-  explicit async_descriptor(int fd);
+  explicit async_descriptor(int fd) : async_descriptor(fd, true) {}
+  /// The same for a descriptor whose flags must stay as they are (another process shares them): only readable() may be
+  /// awaited.
+  [[nodiscard]] static async_descriptor to_watch(int fd) { return {fd, false}; }
   async_descriptor(async_descriptor&&) noexcept = default;
   async_descriptor& operator=(async_descriptor&& other) noexcept;
   ~async_descriptor() { close(); }
@@ -82,6 +85,7 @@ class async_descriptor {
   [[nodiscard]] auto readable() { return operation(detail::io_kind::readable, nullptr, 0, "poll"); }
 
  private:
+  async_descriptor(int fd, bool make_non_blocking);
   detail::io_awaitable operation(detail::io_kind kind, void* data, std::size_t size, const char* name);
 
   std::shared_ptr<detail::reactor> reactor_;

@@ -29,7 +29,7 @@ gathered<T> take_gathered(kept_child<T>& child) {
 
 }  // namespace detail
 
-/// Runs the tasks beside one another and returns their results in the order of the arguments, as a tuple (void gives a
+/// Starts the tasks in the order of the arguments, beside one another, and returns their results in the order of the arguments, as a tuple (void gives a
 /// `std::monostate`). If one fails, the others are cancelled and waited for, and its exception is thrown (an
 /// `exception_group` if more failed).
 ///
@@ -40,6 +40,8 @@ template <class... T>
 task<std::tuple<detail::gathered<T>...>> gather(task<T>... tasks) {
   detail::child_scope scope;
   std::tuple<detail::kept_child<T>...> children(detail::child_seed<T>{scope, std::move(tasks)}...);
+  // Not by their constructors: libstdc++ constructs a tuple from the back.
+  std::apply([](auto&... child) { (child.start(), ...); }, children);
   co_await scope.join();
   scope.leave_and_rethrow();
   co_return std::apply([](auto&... child) { return std::tuple<detail::gathered<T>...>{detail::take_gathered(child)...}; },
@@ -52,6 +54,7 @@ task<std::conditional_t<std::is_void_v<T>, void, std::vector<detail::gathered<T>
   detail::child_scope scope;
   std::deque<detail::kept_child<T>> children;
   for (task<T>& t : tasks) children.emplace_back(detail::child_seed<T>{scope, std::move(t)});
+  for (auto& child : children) child.start();
   co_await scope.join();
   scope.leave_and_rethrow();
   if constexpr (!std::is_void_v<T>) {

@@ -42,7 +42,8 @@ loop::loop() : reactor_(detail::make_reactor()) {}
 loop::~loop() {
   if (scope_ != nullptr) misuse("a loop was destroyed while it runs");
   drop_all(std::exchange(first_ready_, nullptr));
-  drop_all(inbox_.take_all());
+  // Until it stays empty: a call not dropped yet can still be cancelled, which posts.
+  while (ready_item* left = inbox_.take_all()) drop_all(left);
   // A producer that was told to ring is on its way to the reactor.
   reactor_->absorb_wakes(bells_announced_);
 }

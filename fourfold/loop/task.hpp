@@ -117,7 +117,7 @@ class task_promise final : public task_promise_base {
  public:
   task<T> get_return_object() noexcept { return task<T>(std::coroutine_handle<task_promise>::from_promise(*this)); }
 
-  template <class U>
+  template <class U = T>  // for co_return {…}
     requires std::is_constructible_v<T, U&&>
   void return_value(U&& value) {
     value_.emplace(std::forward<U>(value));

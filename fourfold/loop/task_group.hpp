@@ -56,7 +56,10 @@ task<> with_task_group(Body body) {
   } catch (...) {
     group.children_.fail(std::current_exception());
   }
-  co_await group.children_.join();
+  // Again while somebody outside has spawned into it between the last child's end and this coroutine's turn.
+  do {
+    co_await group.children_.join();
+  } while (group.live() != 0);
   group.children_.leave_and_rethrow();
 }
 

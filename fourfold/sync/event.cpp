@@ -3,15 +3,15 @@
 namespace fourfold {
 
 void event::set() noexcept {
-  intrusive_list<waiter> released;
+  taken_waiters released;
   {
     // Set under the lock: a waiter that sees the flag and destroys the event waits in ~wait_list until we are out.
     const std::lock_guard guard(waiting_.lock);
     // Release: pairs with the acquire in is_set().
     set_.store(true, std::memory_order_release);
-    released.splice_back(waiting_.waiters);
+    released.take_all(waiting_.waiters);
   }
-  wake_all(released);
+  released.wake_all();
 }
 
 bool event::wait_operation::park(waiter& w) noexcept {

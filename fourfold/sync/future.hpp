@@ -2,7 +2,7 @@
 
 #include <fourfold/base/coroutine_context.hpp>
 #include <fourfold/base/errors.hpp>
-#include <fourfold/sync/detail/future_state.hpp>
+#include <fourfold/sync/future_state.hpp>
 
 #include <exception>
 #include <functional>
@@ -90,11 +90,16 @@ class promise {
     return future<T>(state_);
   }
 
-  /// Sets the result; throws `error` if there is one.
+  /// Sets the result; throws `error` if there is one. If making the value throws, nothing was set.
   template <class... U>
   void set_value(U&&... value) {
     check_unset();
-    state_->set_value(std::forward<U>(value)...);
+    try {
+      state_->set_value(std::forward<U>(value)...);
+    } catch (...) {
+      set_ = false;
+      throw;
+    }
   }
   void set_exception(std::exception_ptr exception) {
     check_unset();

@@ -4,6 +4,7 @@
 #include <fourfold/base/errors.hpp>
 #include <fourfold/base/misuse.hpp>
 #include <fourfold/base/small_lock.hpp>
+#include <fourfold/sync/wait_list.hpp>
 
 #include <cstddef>
 #include <deque>
@@ -220,18 +221,14 @@ bool queue<T>::withdraw(waiter& w) noexcept {
 
 template <class T>
 void queue<T>::close() noexcept {
-  intrusive_list<waiter> ended;
+  taken_waiters ended;
   {
     const std::lock_guard guard(lock_);
     closed_ = true;
-    ended.splice_back(getters_);
-    ended.splice_back(putters_);
+    ended.take_all(getters_);
+    ended.take_all(putters_);
   }
-  while (!ended.empty()) {
-    waiter& w = ended.pop_front();
-    w.reason = wake_reason::closed;
-    w.wake();
-  }
+  ended.wake_all(wake_reason::closed);
 }
 
 template <class T>

@@ -51,20 +51,24 @@ void semaphore::release(std::ptrdiff_t permits) {
 }
 
 void semaphore::release_slowly(std::int64_t permits) {
-  intrusive_list<waiter> granted;
+  taken_waiters granted;
   {
     const std::lock_guard guard(waiting_.lock);
     // Waiters imply that no permit is free, and then permits <= maximum_ cannot overflow: what throws below took nobody out.
     while (permits > 0 && !waiting_.waiters.empty()) {
-      granted.push_back(waiting_.waiters.pop_front());
+      granted.take(waiting_.waiters.front());
       --permits;
     }
-    // While the flag is set only holders of the lock change the state, except for acquirers, which the flag keeps out.
-    const std::int64_t free = state_.load(std::memory_order_relaxed) / one_permit + permits;
-    if (free > maximum_) throw released_too_often("semaphore: released more often than acquired");
-    state_.store(free * one_permit + (waiting_.waiters.empty() ? 0 : somebody_waits), std::memory_order_release);
+    // Another release may have cleared the flag since it was seen, and then others change the state without the lock.
+    std::int64_t state = state_.load(std::memory_order_relaxed);
+    std::int64_t next = 0;
+    do {
+      const std::int64_t free = state / one_permit + permits;
+      if (free > maximum_) throw released_too_often("semaphore: released more often than acquired");
+      next = free * one_permit + (waiting_.waiters.empty() ? 0 : somebody_waits);
+    } while (!state_.compare_exchange_weak(state, next, std::memory_order_release, std::memory_order_relaxed));
   }
-  wake_all(granted);
+  granted.wake_all();
 }
 
 }  // namespace fourfold

@@ -30,9 +30,34 @@ class wait_list final : public parking_place {
   intrusive_list<waiter> waiters;
 };
 
-/// Wakes everything in `granted`; each waiter may be gone once it is woken.
-inline void wake_all(intrusive_list<waiter>& granted) noexcept {
-  while (!granted.empty()) granted.pop_front().wake();
-}
+/// Waiters taken out under the primitive's lock, to be woken after leaving it. They stand in no list any more, so that
+/// withdraw() says of them what is true: it is decided, their wake-up is on the way. They are chained through
+/// `argument`, which the primitive has used by then.
+class taken_waiters {
+ public:
+  /// Takes `w` out of the list that it stands in.
+  void take(waiter& w) noexcept {
+    w.unlink();
+    w.argument = nullptr;
+    *end_ = &w;
+    end_ = &w.argument;
+  }
+  void take_all(intrusive_list<waiter>& waiters) noexcept {
+    while (!waiters.empty()) take(waiters.front());
+  }
+  /// Once, in the order of taking; each waiter may be gone once it is woken.
+  void wake_all(wake_reason reason = wake_reason::granted) noexcept {
+    for (void* at = first_; at != nullptr;) {
+      waiter& w = *static_cast<waiter*>(at);
+      at = w.argument;
+      w.reason = reason;
+      w.wake();
+    }
+  }
+
+ private:
+  void* first_ = nullptr;
+  void** end_ = &first_;
+};
 
 }  // namespace fourfold

@@ -9,22 +9,22 @@
 
 namespace fourfold {
 
-// Bytes that grow at the end. The first `inline_capacity` bytes live in the object itself, so that a small
-// message never allocates; alternatively the first bytes live in memory that the caller lends (a slot of a
-// ring, say):
-//
-//   byte_buffer out{slot};            // slot is a std::span<std::byte>
-//   encode_into(out, 1, name);
-//   if (out.is_lent()) …              // it fitted; otherwise the bytes have moved to the heap
-//
-// Move-only. Moving copies at most `inline_capacity` bytes. One thread at a time. Growth may throw
-// std::bad_alloc and then changes nothing.
+/// Bytes that grow at the end. The first `inline_capacity` bytes live in the object itself, so that a small
+/// message never allocates; alternatively the first bytes live in memory that the caller lends (a slot of a
+/// ring, say):
+///
+///   byte_buffer out{slot};            // slot is a std::span<std::byte>
+///   encode_into(out, 1, name);
+///   if (out.is_lent()) …              // it fitted; otherwise the bytes have moved to the heap
+///
+/// Move-only. Moving copies at most `inline_capacity` bytes. One thread at a time. Growth may throw
+/// std::bad_alloc and then changes nothing.
 class byte_buffer {
  public:
   static constexpr std::size_t inline_capacity = 96; // makes the object two cache lines
 
   byte_buffer() noexcept : data_{inline_}, capacity_{inline_capacity} {}
-  // The lender keeps the memory alive as long as this buffer (or the one it is moved into) uses it.
+  /// The lender keeps the memory alive as long as this buffer (or the one it is moved into) uses it.
   explicit byte_buffer(std::span<std::byte> lent) noexcept : data_{lent.data()}, capacity_{lent.size()} {}
   byte_buffer(byte_buffer&& other) noexcept { take(other); }
   byte_buffer& operator=(byte_buffer&& other) noexcept {
@@ -42,12 +42,12 @@ class byte_buffer {
   [[nodiscard]] const std::byte* begin() const noexcept { return data_; }
   [[nodiscard]] const std::byte* end() const noexcept { return data_ + size_; }
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
-  // True while the bytes still lie in the memory that the constructor was given.
+  /// True while the bytes still lie in the memory that the constructor was given.
   [[nodiscard]] bool is_lent() const noexcept { return data_ != inline_ && !on_heap_; }
 
   void clear() noexcept { size_ = 0; }
 
-  // Appends `count` bytes of unspecified value and returns where they begin; valid until the next growth.
+  /// Appends `count` bytes of unspecified value and returns where they begin; valid until the next growth.
   std::byte* extend(std::size_t count) {
     if (capacity_ - size_ < count) [[unlikely]]
       grow(count);

@@ -79,10 +79,11 @@ template <class Range> void write_elements(encoder& out, const Range& range) {
 template <class T> void fill_block(T& target, std::span<const std::byte> bytes, std::size_t count) {
   using element = typename T::value_type;
   if constexpr (requires { target.resize_and_overwrite(count, [](auto*, std::size_t n) { return n; }); }) {
-    target.resize_and_overwrite(count, [bytes](auto* to, std::size_t n) {
-      if (n != 0)
+    // libstdc++ 12 passes the new capacity where the standard says `count`: do not return that argument.
+    target.resize_and_overwrite(count, [bytes, count](auto* to, std::size_t) {
+      if (count != 0)
         std::memcpy(to, bytes.data(), bytes.size());
-      return n;
+      return count;
     });
   } else if constexpr (sizeof(element) == 1 && std::is_arithmetic_v<element>) {
     const auto* from = reinterpret_cast<const element*>(bytes.data());

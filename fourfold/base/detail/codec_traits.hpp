@@ -193,6 +193,8 @@ concept provably_bytes = sizeof(T) <= 4096 && requires {
   typename std::bool_constant<(keeps_all_bits<T>(), true)>;
 } && std::bool_constant<keeps_all_bits<T>()>::value;
 
+// The order of the questions matters below, so equal answers are not joined.
+// NOLINTBEGIN(bugprone-branch-clone)
 template <class T> consteval shape class_shape() {
   if constexpr (std::is_union_v<T>)
     return shape::none;
@@ -317,6 +319,8 @@ template <class T, class... Seen> consteval bool carried() {
 }
 
 template <class T> inline constexpr bool is_carried = carried<std::remove_const_t<T>>();
+
+// NOLINTEND(bugprone-branch-clone)
 
 // Plain types are copied as a block: every pattern of bits is a value, and there is no padding.
 template <class T> consteval bool find_plain();

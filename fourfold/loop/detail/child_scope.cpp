@@ -42,7 +42,10 @@ void child_scope::child_ended(const std::exception_ptr& failure) noexcept {
 }
 
 void child_scope::fail(const std::exception_ptr& failure) noexcept {
-  if (scope_.cancelled() && is_cancelled(failure)) return;
+  if (scope_.cancelled() && is_cancelled(failure)) {
+    interrupted_ = true;
+    return;
+  }
   try {
     failures_.push_back(failure);
   } catch (const std::bad_alloc&) {
@@ -56,7 +59,7 @@ void child_scope::leave_and_rethrow() {
   leave();
   if (failures_.size() == 1) std::rethrow_exception(failures_.front());
   if (!failures_.empty()) throw exception_group(std::move(failures_));
-  if (opener_.cancellation_due()) throw cancelled();
+  if (interrupted_ && opener_.cancellation_due()) throw cancelled();
 }
 
 }  // namespace detail

@@ -33,8 +33,9 @@ class child_scope {
   /// Awaits the end of all children, whatever happens: cancellation reaches the children, and they end.
   [[nodiscard]] auto join() noexcept { return join_awaitable(*this); }
 
-  /// After join(): the opener leaves the scope. Then throws what happened inside: `cancelled` if the scope around it is
-  /// cancelled, the failure if there was one, an `exception_group` if there were more.
+  /// After join(): the opener leaves the scope. Then throws the failure if there was one, an `exception_group` if there
+  /// were more, and else `cancelled` if a cancellation from outside has cut something short. One that came too late for
+  /// that takes nothing away from what is done.
   void leave_and_rethrow();
 
  private:
@@ -67,6 +68,8 @@ class child_scope {
   std::size_t live_ = 0;
   coroutine_waiter* joiner_ = nullptr;
   std::vector<std::exception_ptr> failures_;
+  /// Cancellation has cut something short inside.
+  bool interrupted_ = false;
   bool inside_ = true;
 };
 
@@ -76,10 +79,12 @@ class child_context : public root_context {
  public:
   child_context(child_scope& parent, task<T> work) : root_context(parent.owner()), parent_(parent), work_(std::move(work)) {
     begin(parent.scope(), work_.handle());
-    parent.child_started();
-    owner().resume_soon(*this);
   }
 
+  void start() noexcept {
+    parent_.child_started();
+    this->owner().resume_soon(*this);
+  }
   [[nodiscard]] T take() { return work_.handle().promise().take(); }
 
  protected:
@@ -95,7 +100,7 @@ class child_context : public root_context {
 template <class T>
 class detached_child final : public child_context<T> {
  public:
-  using child_context<T>::child_context;
+  detached_child(child_scope& parent, task<T> work) : child_context<T>(parent, std::move(work)) { this->start(); }
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* block, std::size_t size) noexcept { free_frame(block, size); }
 
@@ -114,7 +119,7 @@ struct child_seed {
   task<T> work;
 };
 
-/// One whose opener keeps it, and takes the result after join().
+/// One whose opener keeps it, starts it, and takes the result after join().
 template <class T>
 class kept_child final : public child_context<T> {
  public:

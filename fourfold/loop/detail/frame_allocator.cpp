@@ -36,12 +36,13 @@ struct size_class {
 
 // Plain data, so that reaching it costs no initialisation check; `cleaner` below frees the blocks at the thread's end.
 constinit thread_local std::array<size_class, classes> kept{};
-constinit thread_local bool thread_ends = false;
+// Blocks are kept only while the cleaner is armed: not before this thread's first, and not after its last.
+constinit thread_local bool keeps = false;
 
 struct cleaner {
-  bool armed = true;
+  cleaner() noexcept { keeps = true; }
   ~cleaner() {
-    thread_ends = true;
+    keeps = false;
     for (size_class& c : kept) {
       while (c.first != nullptr) {
         free_block* block = c.first;
@@ -52,9 +53,13 @@ struct cleaner {
   }
 };
 
+void arm_cleaner() {
+  static thread_local const cleaner at_thread_end;
+  static_cast<void>(&at_thread_end);  // constructs it
+}
+
 void* allocate_new(std::size_t rounded) {
-  static thread_local cleaner at_thread_end;
-  static_cast<void>(at_thread_end.armed);  // constructs it
+  arm_cleaner();
   return ::operator new(rounded);
 }
 
@@ -75,7 +80,7 @@ void free_frame(void* memory, std::size_t size) noexcept {
   if (size > largest) return ::operator delete(memory);
   const std::size_t index = (size - 1) / granule;
   size_class& c = kept[index];
-  if (c.count >= kept_bytes_per_class / ((index + 1) * granule) || thread_ends) return ::operator delete(memory);
+  if (c.count >= kept_bytes_per_class / ((index + 1) * granule) || !keeps) return ::operator delete(memory);
   auto* block = static_cast<free_block*>(memory);
   block->next = c.first;
   c.first = block;

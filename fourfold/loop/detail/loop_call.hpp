@@ -3,8 +3,9 @@
 #include <fourfold/base/small_lock.hpp>
 #include <fourfold/loop/cancel_scope.hpp>
 #include <fourfold/loop/task.hpp>
-#include <fourfold/sync/detail/future_state.hpp>
+#include <fourfold/sync/future_state.hpp>
 
+#include <atomic>
 #include <mutex>
 #include <optional>
 #include <type_traits>
@@ -34,8 +35,8 @@ class loop_call_host {
   void throw_if_on_loop_thread() const;
 
   std::optional<cancel_scope> own_scope_;
-  /// Cancelled before it started.
-  bool cancelled_early_ = false;
+  /// Cancelled, perhaps before it started. Relaxed: nothing is handed over with it.
+  std::atomic<bool> cancelled_early_{false};
 
  private:
   bool post_cancellation(std::move_only_function<void()> cancel) noexcept;
@@ -51,6 +52,8 @@ bool loop_call_host::cancel_call(Call& call) noexcept {
     call.cancel_now();
     return true;
   }
+  // At once and not only by the post, which a loop that stands still would run behind the call.
+  cancelled_early_.store(true, std::memory_order_relaxed);
   try {
     call.add_reference();
     return post_cancellation([self = state_pointer<Call>(&call)] { self->cancel_now(); });
@@ -74,7 +77,7 @@ class loop_call final : public future_state<T>, private loop_call_host, public r
   bool cancel_work() noexcept override { return this->cancel_call(*this); }
 
   void run_ready() noexcept override {
-    if (!bound_ || start()) root_context::run_ready();
+    if (work_ || start()) root_context::run_ready();
   }
   void drop_ready() noexcept override { end([]() -> T { throw pool_closed("the loop was destroyed before it ran this call"); }); }
 
@@ -83,14 +86,13 @@ class loop_call final : public future_state<T>, private loop_call_host, public r
 
   /// True when there is a coroutine to run now.
   bool start() noexcept {
-    if (cancelled_early_) {
+    if (cancelled_early_.load(std::memory_order_relaxed)) {
       end([]() -> T { throw cancelled(); });
       return false;
     }
     if constexpr (is_coroutine) {
       try {
         work_.emplace((*bound_)());
-        bound_.reset();
         begin(open_scope(), work_->handle());
         return true;
       } catch (...) {
@@ -107,30 +109,39 @@ class loop_call final : public future_state<T>, private loop_call_host, public r
     if (own_scope_) {
       own_scope_->cancel();
     } else {
-      cancelled_early_ = true;
+      cancelled_early_.store(true, std::memory_order_relaxed);
     }
   }
 
   void finished() noexcept override {
     close_scope(*this);
     if constexpr (is_coroutine) {
-      end([this]() -> T {
-        // The frame goes before anybody learns of the end.
-        const auto ended = std::exchange(work_, std::nullopt);
-        return ended->handle().promise().take();
-      });
+      end([this]() -> T { return work_->handle().promise().take(); });
     }
   }
 
   template <class F>
   void end(F&& outcome) noexcept {
     forget_loop();
-    this->set_result_of(outcome);
+    this->set_result_of([&]() -> T {
+      const release_at_exit release{*this};
+      return outcome();
+    });
     this->drop_reference();
   }
 
   void assist(const wait_limit&) override { this->throw_if_on_loop_thread(); }
 
+  /// The frame and what the call was made with go before anybody learns of its end.
+  struct release_at_exit {
+    loop_call& call;
+    ~release_at_exit() {
+      call.work_.reset();
+      call.bound_.reset();
+    }
+  };
+
+  // Until the end: the coroutine may refer to the closure's captures and to the arguments.
   std::optional<Bound> bound_;
   std::optional<task<T>> work_;
 };

@@ -1,9 +1,10 @@
-#include <fourfold/base/detail/futex.hpp>
+#include <fourfold/base/futex.hpp>
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <ctime>
@@ -26,7 +27,9 @@ bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, 
     result = futex(word, FUTEX_WAIT_BITSET, expected, nullptr);
   } else {
     // FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC time, which is what steady_clock counts on Linux.
-    const auto since_boot = std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count();
+    // The kernel refuses negative times; a deadline before the boot is over as much as one at the boot.
+    const auto since_boot = std::max<std::int64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count(), 0);
     timespec time{};
     time.tv_sec = static_cast<time_t>(since_boot / 1'000'000'000);
     time.tv_nsec = static_cast<long>(since_boot % 1'000'000'000);

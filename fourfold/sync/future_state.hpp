@@ -36,11 +36,14 @@ class future_state_base : public parking_place {
   }
 
   void wait(const wait_limit& limit) {
-    if (ready()) return;
-    assist(limit);
+    if (!ready()) assist(limit);
     wait_blocking(wait_operation{*this}, limit);
   }
   void call_when_ready(std::move_only_function<void()> f);
+  /// For work that is made of other work, whose assist() lets its parts be helped: what wait() does before it parks.
+  void help(const wait_limit& limit) {
+    if (!ready()) assist(limit);
+  }
 
   /// Asks the work to stop; see future::cancel().
   virtual bool cancel_work() noexcept { return false; }
@@ -159,6 +162,20 @@ class future_state : public future_state_base {
       exception_ = std::current_exception();
     }
     complete();
+  }
+
+  /// Whether it is an exception, and whether of that type; needs ready().
+  [[nodiscard]] bool failed() const noexcept { return exception_ != nullptr; }
+  template <class E>
+  [[nodiscard]] bool failed_with() const noexcept {
+    if (!exception_) return false;
+    try {
+      std::rethrow_exception(exception_);
+    } catch (const E&) {
+      return true;
+    } catch (...) {
+      return false;
+    }
   }
 
   /// The result, once; needs ready().

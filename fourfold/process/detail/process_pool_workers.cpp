@@ -1,0 +1,302 @@
+// The half of process_pool_core that starts, buries and replaces workers, and its service thread.
+
+#include <fourfold/base/cpu_count.hpp>
+#include <fourfold/base/errors.hpp>
+#include <fourfold/process/detail/process_pool_core.hpp>
+#include <fourfold/process/detail/system_call.hpp>
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <mutex>
+#include <string>
+
+namespace fourfold::detail {
+namespace {
+
+// So many workers in a row that die before they serve, and the next one would, too.
+constexpr unsigned most_failed_starts = 5;
+// How long workers may take over their end when they have nothing left to do (flushing output), before they are killed.
+constexpr auto finishing_time = std::chrono::seconds(2);
+
+/// Blocks every signal on this thread for a scope: a thread started inside is none that the program's handlers run on.
+class signals_blocked {
+ public:
+  signals_blocked() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &previous_);
+  }
+  ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
+  signals_blocked(const signals_blocked&) = delete;
+  signals_blocked& operator=(const signals_blocked&) = delete;
+
+ private:
+  sigset_t previous_{};
+};
+
+}  // namespace
+
+process_pool_core::process_pool_core(process_pool_options options)
+    : options_(std::move(options)),
+      driver_bell_(checked(::eventfd(0, EFD_CLOEXEC), "eventfd")),
+      service_bell_(checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
+      spin_(std::chrono::microseconds(cpu_count() > 1 ? options_.spin_microseconds : 0)) {
+  const unsigned workers = options_.workers != 0 ? options_.workers : cpu_count();
+  template_.emplace();
+  slots_.reserve(workers);
+  for (unsigned i = 0; i < workers; ++i) slots_.emplace_back(i, driver_bell_.get(), service_bell_.get());
+  for (worker_slot& slot : slots_) {
+    slot.open(result_bell::none);
+    start_worker(slot);
+  }
+  const signals_blocked blocked;
+  service_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "fourfold-pool");
+    serve();
+  });
+}
+
+process_pool_core::~process_pool_core() = default;
+
+void process_pool_core::start_worker(worker_slot& slot) {
+  start_request request{.worker = slot.index(),
+                        .generation = slot.generation(),
+                        .coroutines = static_cast<std::uint32_t>(options_.coroutines_per_worker),
+                        .spin_microseconds = options_.spin_microseconds};
+  const std::string number = "-" + std::to_string(slot.index());
+  const std::string name = options_.name.substr(0, request.name.size() - 1 - number.size()) + number;
+  std::copy(name.begin(), name.end(), request.name.begin());
+  // If the template has died, its end is noticed by the service thread, which starts a new one and asks again.
+  if (template_->start_worker(request, slot.worker_end())) slot.handed_over();
+}
+
+void process_pool_core::handle(template_process::notice_or_end& news) {
+  if (news.ended) return restart_template();
+  const worker_notice& notice = *news.notice;
+  if (notice.worker >= slots_.size()) return;
+  worker_slot& slot = slots_[notice.worker];
+  if (slot.generation() != notice.generation || !slot.is_open()) return;
+  switch (notice.what) {
+    case worker_notice::event::started: {
+      const std::lock_guard guard(lock_);
+      slot.started(notice.pid, std::move(news.pidfd));
+      break;
+    }
+    case worker_notice::event::failed:
+      if (++failed_starts_ >= most_failed_starts) {
+        give_up(std::string("no worker process could be started (") + std::strerror(notice.exit_code) + ")");
+      } else {
+        // The same channel, with what may stand in it already; the template's copies of the descriptors are gone.
+        bury(slot, 0, 0);
+      }
+      break;
+    case worker_notice::event::exited:
+      bury(slot, notice.signal, notice.exit_code);
+      break;
+  }
+}
+
+void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
+  while (collect(slot)) {  // results that it wrote before it died
+  }
+  if (slot.has_served()) {
+    failed_starts_ = 0;
+  } else if (slot.pid() > 0) {
+    ++failed_starts_;
+  }
+  const pid_t pid = slot.pid();
+  std::vector<process_call*> lost;
+  bool replace = true;
+  {
+    const std::lock_guard guard(lock_);
+    for (std::size_t i = slot.assigned().size(); i-- > 0;) {
+      process_call* call = slot.assigned()[i];
+      if (call == nullptr) continue;
+      if (slot.has_begun(*call)) {
+        lost.push_back(call);
+        ++statistics_.failed_by_death;
+        end_books(*call);
+      } else {
+        call->where = process_call::place::queued;
+        queue_.push_front(*call);
+        queued_.fetch_add(1);
+      }
+    }
+    slot.close();
+    replace = broken_.empty() && failed_starts_ < most_failed_starts;
+    if (replace) {
+      slot.open(bell_);
+      ++statistics_.workers_replaced;
+    }
+  }
+  for (process_call* call : lost) {
+    call->end_with(std::make_exception_ptr(worker_died(pid, signal, exit_code, call->id)));
+  }
+  if (!replace) return give_up("worker processes die before they can serve");
+  start_worker(slot);
+  wake_list to_wake(*this);
+  const std::lock_guard guard(lock_);
+  hand_out(to_wake);
+}
+
+void process_pool_core::restart_template() {
+  // All its workers died with it, by SIGKILL; nobody is left to tell of each.
+  try {
+    template_.reset();
+    template_.emplace();
+  } catch (const std::exception& e) {
+    return give_up(std::string("the worker template died and could not be started again: ") + e.what());
+  }
+  for (worker_slot& slot : slots_) {
+    if (slot.is_open()) bury(slot, SIGKILL, 0);
+  }
+}
+
+void process_pool_core::give_up(const std::string& why) {
+  intrusive_list<process_call> refused;
+  {
+    const std::lock_guard guard(lock_);
+    if (broken_.empty()) broken_ = "the process pool gave up: " + why;
+    refused.splice_back(queue_);
+    queued_.store(0);
+    refused.for_each([this](process_call& call) { end_books(call); });
+    // What a worker has begun goes on; a worker that never came has begun nothing.
+    for (worker_slot& slot : slots_) {
+      for (std::size_t i = slot.assigned().size(); i-- > 0;) {
+        if (i >= slot.assigned().size()) continue;
+        process_call* call = slot.assigned()[i];
+        if (call == nullptr || slot.has_begun(*call)) continue;
+        if (!slot.take_back(*call)) continue;
+        end_books(*call);
+        refused.push_front(*call);
+      }
+    }
+    recount_ahead();
+  }
+  while (!refused.empty()) {
+    refused.pop_front().end_with(std::make_exception_ptr(pool_closed(broken_ + ": the function was not and will not be run")));
+  }
+}
+
+// The service thread.
+
+void process_pool_core::serve() {
+  while (!stopping_.load()) {
+    std::array<pollfd, 2> watched{{{.fd = service_bell_.get(), .events = POLLIN, .revents = 0},
+                                   {.fd = template_->control(), .events = POLLIN, .revents = 0}}};
+    if (::poll(watched.data(), watched.size(), -1) < 0) continue;
+    std::uint64_t count = 0;
+    if (watched[0].revents != 0) static_cast<void>(!::read(service_bell_.get(), &count, sizeof count));
+    const bool news = watched[1].revents != 0;
+    if (news) {
+      take_pump();
+    } else if (!try_pump()) {
+      // Its holder reads the results, or is about to give it back and looks at this afterwards.
+      look_again_.store(true);
+      if (!try_pump()) continue;
+    }
+    service_armed_.store(false);
+    if (news) read_notices();
+    while (pump_once()) {
+    }
+    leave_pump();
+  }
+}
+
+void process_pool_core::take_pump() noexcept {
+  pump_requested_.store(true);
+  // A driver wakes, or is between two steps of its loop; either way it leaves within microseconds.
+  while (!try_pump()) {
+    ring_bell(driver_bell_.get());
+    std::this_thread::yield();
+  }
+  pump_requested_.store(false);
+}
+
+void process_pool_core::read_notices() {
+  for (;;) {
+    auto news = template_->next_notice();
+    if (!news.notice && !news.ended) return;
+    handle(news);
+  }
+}
+
+void process_pool_core::shutdown(ending how) {
+  if (std::this_thread::get_id() == service_.get_id()) {
+    throw error("process_pool: shut down from a callback of one of its own futures, on the thread that has to end");
+  }
+  const std::scoped_lock one_at_a_time(shutdown_);
+  if (ended_) return;
+  intrusive_list<process_call> refused;
+  {
+    const std::lock_guard guard(lock_);
+    closed_ = true;
+    if (how == ending::kill) {
+      refused.splice_back(queue_);
+      queued_.store(0);
+      refused.for_each([this](process_call& call) { end_books(call); });
+    }
+    if (live_calls_ == 0) drained_.set();
+  }
+  while (!refused.empty()) refused.pop_front().end_with(std::make_exception_ptr(pool_closed()));
+  if (how == ending::finish) {
+    draining_.store(true);
+    ensure_service();
+    drained_.wait();
+  }
+  stopping_.store(true);
+  ring_bell(service_bell_.get());
+  service_.join();
+  end_workers();
+  ended_ = true;
+}
+
+void process_pool_core::end_workers() {
+  // Nobody submits any more, and there is no service; a driver may still hold the pump.
+  take_pump();
+  std::size_t alive = 0;
+  for (worker_slot& slot : slots_) {
+    if (!slot.is_open()) continue;
+    const std::lock_guard guard(lock_);
+    if (live_calls_ != 0 || !slot.send(call_kind::finish, 0)) continue;
+    slot.wake();
+    ++alive;
+  }
+  // Nothing waits for them but their own flushing; then the template kills and reaps what is left.
+  const auto deadline = clock::now() + finishing_time;
+  while (alive > 0) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now()).count();
+    pollfd control{.fd = template_->control(), .events = POLLIN, .revents = 0};
+    if (left <= 0 || ::poll(&control, 1, static_cast<int>(left)) <= 0) break;
+    const auto next = template_->next_notice();
+    if (next.ended) break;
+    if (next.notice && next.notice->what == worker_notice::event::exited) --alive;
+  }
+  template_.reset();
+  for (worker_slot& slot : slots_) {
+    if (!slot.is_open()) continue;
+    while (collect(slot)) {
+    }
+    const pid_t pid = slot.pid();
+    std::vector<process_call*> lost;
+    {
+      const std::lock_guard guard(lock_);
+      for (process_call* call : slot.assigned()) {
+        if (call == nullptr) continue;
+        lost.push_back(call);
+        ++statistics_.failed_by_death;
+        end_books(*call);
+      }
+      slot.close();
+    }
+    for (process_call* call : lost) call->end_with(std::make_exception_ptr(worker_died(pid, SIGKILL, 0, call->id)));
+  }
+  pump_taken_.store(false);
+}
+
+}  // namespace fourfold::detail

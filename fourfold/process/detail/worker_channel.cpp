@@ -1,0 +1,90 @@
+#include <fourfold/process/detail/system_call.hpp>
+#include <fourfold/process/detail/worker_channel.hpp>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace fourfold::detail {
+namespace {
+
+// Room for the control message, aligned as the kernel wants it.
+struct alignas(cmsghdr) control_buffer {
+  std::array<char, CMSG_SPACE(sizeof(int) * channel_descriptors::count)> bytes{};
+};
+
+}  // namespace
+
+void ring_bell(int eventfd) noexcept {
+  const std::uint64_t one = 1;
+  const int saved_errno = errno;
+  [[maybe_unused]] const ssize_t written = ::write(eventfd, &one, sizeof one);
+  errno = saved_errno;
+}
+
+std::array<unique_fd, 2> make_socket_pair() {
+  std::array<int, 2> ends{};
+  checked(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), "socketpair");
+  return {unique_fd(ends[0]), unique_fd(ends[1])};
+}
+
+bool send_with_descriptors(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors, bool wait) {
+  iovec part{.iov_base = const_cast<std::byte*>(bytes.data()), .iov_len = bytes.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  control_buffer control;
+  if (!descriptors.empty()) {
+    message.msg_control = control.bytes.data();
+    message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(descriptors.size_bytes());
+    std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size_bytes());
+  }
+  for (;;) {
+    if (::sendmsg(socket, &message, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT)) >= 0) return true;
+    if (errno == EINTR) continue;
+    // ETOOMANYREFS: too many descriptors are in flight; they drain as the peer receives.
+    if (errno == EAGAIN || errno == ETOOMANYREFS || errno == EPIPE || errno == ECONNRESET) return false;
+    throw_errno("sendmsg to a worker");
+  }
+}
+
+received_message receive_with_descriptors(int socket, std::span<std::byte> buffer, bool wait) {
+  iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  control_buffer control;
+  message.msg_control = control.bytes.data();
+  message.msg_controllen = control.bytes.size();
+  received_message received;
+  ssize_t size = 0;
+  do {
+    size = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
+  } while (size < 0 && errno == EINTR);
+  if (size < 0) {
+    if (errno == EAGAIN) return received;
+    if (errno != ECONNRESET) throw_errno("recvmsg");
+    size = 0;
+  }
+  received.what = size == 0 ? received_message::state::closed : received_message::state::message;
+  received.size = static_cast<std::size_t>(size);
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
+      unique_fd owned(fd);
+      if (i < received.descriptors.size()) received.descriptors[i] = std::move(owned);
+    }
+  }
+  return received;
+}
+
+}  // namespace fourfold::detail

@@ -1,0 +1,225 @@
+#include <fourfold/base/cpu_count.hpp>
+#include <fourfold/loop/async_descriptor.hpp>
+#include <fourfold/loop/loop.hpp>
+#include <fourfold/loop/sleep.hpp>
+#include <fourfold/process/code_address.hpp>
+#include <fourfold/process/detail/call_thunk.hpp>
+#include <fourfold/process/detail/exception_codec.hpp>
+#include <fourfold/process/detail/spin_budget.hpp>
+#include <fourfold/process/detail/template_process.hpp>
+#include <fourfold/process/detail/worker_channel.hpp>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <exception>
+#include <unordered_map>
+
+namespace fourfold::detail {
+namespace {
+
+/// A worker process: takes calls from its ring, runs them, and writes their results.
+class worker {
+ public:
+  worker(const start_request& request, channel_descriptors channel)
+      : descriptors_(std::move(channel)),
+        memory_(descriptors_.memory.get()),
+        header_(memory_.header()),
+        calls_(header_.calls, memory_.call_bytes()),
+        results_(header_.results, memory_.result_bytes()),
+        spin_(std::chrono::microseconds(cpu_count() > 1 ? request.spin_microseconds : 0)) {}
+
+  task<> serve() {
+    header_.serves.store(1);
+    auto bell = async_descriptor::to_watch(::fcntl(descriptors_.worker_bell.get(), F_DUPFD_CLOEXEC, 0));
+    while (!finishing_ || !coroutines_.empty()) {
+      run_calls();
+      if (finishing_ && coroutines_.empty()) break;
+      if (coroutines_.empty()) {
+        if (!spin_.look([this] { return !calls_.empty(); })) sleep();
+        continue;
+      }
+      // Coroutines run while we wait, so the loop is what sleeps; let them run before the first look, too.
+      header_.worker_sleeps.store(1);
+      if (calls_.empty()) {
+        co_await bell.readable();
+        drain_bell();
+      }
+      header_.worker_sleeps.store(0);
+      co_await yield();
+    }
+  }
+
+ private:
+  void run_calls() {
+    message_header call;
+    while (!finishing_ && calls_.read(call, payload_)) {
+      receive_large_payload(call);
+      switch (static_cast<call_kind>(call.kind & ~through_descriptor)) {
+        case call_kind::function:
+          run_function(call.number);
+          break;
+        case call_kind::coroutine:
+          start_coroutine(call.number);
+          break;
+        case call_kind::cancel:
+          cancel_coroutine(call.number);
+          break;
+        case call_kind::finish:
+          finishing_ = true;
+          break;
+      }
+      // With coroutines alive they get their turn between calls.
+      if (!coroutines_.empty()) return;
+    }
+  }
+
+  void receive_large_payload(const message_header& call) {
+    if ((call.kind & through_descriptor) == 0) return;
+    auto message = receive_with_descriptors(descriptors_.socket.get(), payload_byte_, true);
+    const shared_mapping mapping = map_sealed_message(message.descriptors[0].get());
+    payload_.clear();
+    payload_.append(mapping.bytes());
+  }
+
+  template <class Thunk>
+  static Thunk thunk_of(decoder& in) {
+    const auto module = in.read<std::uint64_t>();
+    const auto offset = in.read<std::uint64_t>();
+    return reinterpret_cast<Thunk>(const_cast<void*>(from_code_address({.module = module, .offset = offset})));
+  }
+
+  void run_function(std::uint64_t number) {
+    const auto begin = clock::now();
+    result_.clear();
+    try {
+      decoder in(payload_.bytes());
+      thunk_of<function_thunk>(in)(in, result_);
+      send(result_kind::value, number, begin);
+    } catch (...) {
+      send_exception(number, begin);
+    }
+  }
+
+  void start_coroutine(std::uint64_t number) {
+    const auto begin = clock::now();
+    try {
+      decoder in(payload_.bytes());
+      coroutines_.emplace(number, spawn(run_coroutine(number, thunk_of<coroutine_thunk>(in)(in), begin)));
+    } catch (...) {
+      send_exception(number, begin);
+    }
+  }
+
+  task<> run_coroutine(std::uint64_t number, task<byte_buffer> work, clock::time_point begin) {
+    try {
+      result_ = co_await std::move(work);
+      send(result_kind::value, number, begin);
+    } catch (...) {
+      send_exception(number, begin);
+    }
+    // Its future stands in the map; dropping it while this coroutine still runs only drops a reference.
+    coroutines_.erase(number);
+    // The loop may sleep in serve() with nothing left to wake it when this was the last one.
+    if (coroutines_.empty()) ring_bell(descriptors_.worker_bell.get());
+  }
+
+  void cancel_coroutine(std::uint64_t number) {
+    const auto found = coroutines_.find(number);
+    if (found != coroutines_.end()) found->second.cancel();
+  }
+
+  void send_exception(std::uint64_t number, clock::time_point begin) {
+    result_.clear();
+    encoder out(result_);
+    encode_exception(out, std::current_exception());
+    send(result_kind::exception, number, begin);
+  }
+
+  void send(result_kind kind, std::uint64_t number, clock::time_point begin) {
+    const auto took = std::chrono::duration_cast<std::chrono::nanoseconds>(clock::now() - begin).count();
+    message_header header{.size = 0,
+                          .kind = static_cast<std::uint32_t>(kind),
+                          .number = number,
+                          .duration = static_cast<std::uint64_t>(took)};
+    std::span<const std::byte> payload = result_.bytes();
+    if (payload.size() > results_.largest_payload()) {
+      const unique_fd message = make_sealed_message(payload);
+      const std::array<int, 1> descriptor{message.get()};
+      // Waits while too many are in flight; false: the pool has gone, and takes us with it.
+      static_cast<void>(send_with_descriptors(descriptors_.socket.get(), payload_byte_, descriptor, true));
+      header.kind |= through_descriptor;
+      payload = {};
+    }
+    header.size = static_cast<std::uint32_t>(payload.size());
+    while (!results_.write(header, payload)) wait_for_room();
+    if (header_.bell_wanted.load() == 0) return;
+    switch (static_cast<result_bell>(header_.bell_wanted.exchange(0))) {
+      case result_bell::none:
+        break;
+      case result_bell::service:
+        ring_bell(descriptors_.service_bell.get());
+        break;
+      case result_bell::driver:
+        ring_bell(descriptors_.driver_bell.get());
+        break;
+    }
+  }
+
+  /// Nobody may be collecting results, for nobody waits for any; now somebody must.
+  void wait_for_room() {
+    header_.wants_room.store(1);
+    ring_bell(descriptors_.service_bell.get());
+    ring_bell(descriptors_.driver_bell.get());
+    drain_bell();
+  }
+
+  /// Sleeps until rung, unless a call has come meanwhile.
+  void sleep() {
+    header_.worker_sleeps.store(1);
+    if (calls_.empty()) {
+      std::fflush(nullptr);
+      drain_bell();
+    }
+    header_.worker_sleeps.store(0);
+  }
+
+  /// Takes what the bell has rung, sleeping until it has.
+  void drain_bell() const noexcept {
+    std::uint64_t count = 0;
+    while (::read(descriptors_.worker_bell.get(), &count, sizeof count) < 0 && errno == EINTR) {
+    }
+  }
+
+  channel_descriptors descriptors_;
+  channel_memory memory_;
+  channel_header& header_;
+  ring_reader calls_;
+  ring_writer results_;
+  spin_budget spin_;
+  byte_buffer payload_;
+  byte_buffer result_;
+  std::array<std::byte, 1> payload_byte_{};  // what accompanies a descriptor
+  std::unordered_map<std::uint64_t, future<void>> coroutines_;
+  bool finishing_ = false;
+};
+
+}  // namespace
+
+void serve_as_worker(const start_request& request, channel_descriptors channel) {
+  int status = 0;
+  try {
+    worker self(request, std::move(channel));
+    run(self.serve());
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "fourfold: a pool worker ends: %s\n", e.what());
+    status = 1;
+  }
+  std::fflush(nullptr);
+  // Not exit(): static destructors and exit handlers belong to main(), which never ran here.
+  ::_exit(status);
+}
+
+}  // namespace fourfold::detail
