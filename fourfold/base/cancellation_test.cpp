@@ -17,7 +17,9 @@ TEST(cancellation, default_token_is_never_cancelled) {
   EXPECT_FALSE(token.can_be_cancelled());
   EXPECT_FALSE(token.cancellation_requested());
   bool called = false;
-  { const cancellation_callback callback(token, [&] { called = true; }); }
+  {
+    const cancellation_callback callback(token, [&] { called = true; });
+  }
   EXPECT_FALSE(called);
 }
 
@@ -74,7 +76,9 @@ TEST(cancellation, callback_registered_after_the_request_runs_in_its_constructor
 TEST(cancellation, destroyed_callback_is_not_called) {
   cancellation_source source;
   bool called = false;
-  { const cancellation_callback callback(source.token(), [&] { called = true; }); }
+  {
+    const cancellation_callback callback(source.token(), [&] { called = true; });
+  }
   source.request_cancellation();
   EXPECT_FALSE(called);
 }
@@ -89,7 +93,8 @@ TEST(cancellation, destructor_waits_for_a_callback_that_runs_on_another_thread) 
     may_return.wait(false);
     returned = true;
   };
-  std::optional<cancellation_callback<decltype(wait_inside)>> callback(std::in_place, source.token(), wait_inside);
+  std::optional<cancellation_callback<decltype(wait_inside)>> callback(std::in_place, source.token(),
+                                                                       wait_inside);
   std::jthread canceller([&] { source.request_cancellation(); });
   entered.wait();
   std::jthread releaser([&] {
@@ -112,7 +117,8 @@ TEST(cancellation, callback_may_destroy_itself) {
   };
   int calls = 0;
   std::unique_ptr<cancellation_callback<self_destroying>> owner;
-  owner = std::make_unique<cancellation_callback<self_destroying>>(source.token(), self_destroying{owner, calls});
+  owner =
+      std::make_unique<cancellation_callback<self_destroying>>(source.token(), self_destroying{owner, calls});
   source.request_cancellation();
   EXPECT_EQ(calls, 1);
   EXPECT_EQ(owner, nullptr);
@@ -169,9 +175,12 @@ TEST(cancellation, no_callback_is_lost_or_called_twice_when_registration_and_req
         for (int k = 0; k < 50; ++k) {
           int calls = 0;
           const bool requested_before = source.cancellation_requested();
-          { const cancellation_callback callback(source.token(), [&calls] { ++calls; }); }
+          {
+            const cancellation_callback callback(source.token(), [&calls] { ++calls; });
+          }
           const bool requested_after = source.cancellation_requested();
-          if (calls > 1 || (requested_before && calls != 1) || (!requested_after && calls != 0)) ++wrong;
+          if (calls > 1 || (requested_before && calls != 1) || (!requested_after && calls != 0))
+            ++wrong;
         }
       });
     }
@@ -226,5 +235,5 @@ TEST(cancellation, current_token_follows_its_scopes) {
   EXPECT_FALSE(current_cancellation().can_be_cancelled());
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

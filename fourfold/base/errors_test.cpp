@@ -46,13 +46,14 @@ TEST(errors, all_derive_from_error_and_say_something) {
   const decode_error h("too short");
   const worker_died i(1, 9, 0, 1);
   const remote_error j("type", "text");
-  for (const error* each : {static_cast<const error*>(&a), static_cast<const error*>(&b), static_cast<const error*>(&c),
-                            static_cast<const error*>(&d), static_cast<const error*>(&e), static_cast<const error*>(&f),
-                            static_cast<const error*>(&g), static_cast<const error*>(&h), static_cast<const error*>(&i),
-                            static_cast<const error*>(&j)}) {
+  for (const error* each :
+       {static_cast<const error*>(&a), static_cast<const error*>(&b), static_cast<const error*>(&c),
+        static_cast<const error*>(&d), static_cast<const error*>(&e), static_cast<const error*>(&f),
+        static_cast<const error*>(&g), static_cast<const error*>(&h), static_cast<const error*>(&i),
+        static_cast<const error*>(&j)}) {
     EXPECT_FALSE(std::string(each->what()).empty());
   }
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

@@ -55,7 +55,8 @@ TEST(intrusive_list, item_leaves_from_the_front_the_middle_and_the_back) {
   item c(3);
   item d(4);
   intrusive_list<item> list;
-  for (item* i : {&a, &b, &c, &d}) list.push_back(*i);
+  for (item* i : {&a, &b, &c, &d})
+    list.push_back(*i);
   b.unlink();
   EXPECT_EQ(numbers(list), (std::vector{1, 3, 4}));
   a.unlink();
@@ -89,12 +90,14 @@ TEST(intrusive_list, walk_may_unlink_the_item_it_stands_on) {
   item b(2);
   item c(3);
   intrusive_list<item> list;
-  for (item* i : {&a, &b, &c}) list.push_back(*i);
+  for (item* i : {&a, &b, &c})
+    list.push_back(*i);
   list.for_each([](item& i) {
-    if (i.number != 2) i.unlink();
+    if (i.number != 2)
+      i.unlink();
   });
   EXPECT_EQ(numbers(list), (std::vector{2}));
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

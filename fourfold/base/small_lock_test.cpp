@@ -34,11 +34,10 @@ TEST(small_lock, lets_in_a_thread_that_went_to_sleep_on_it) {
     small_lock lock;
     lock.lock();
     EXPECT_FALSE(lock.try_lock());
-    std::jthread sleeper([&] {
-      const std::lock_guard guard(lock);
-    });
+    std::jthread sleeper([&] { const std::lock_guard guard(lock); });
     // Long enough for the other thread to stop spinning, usually; right either way.
-    for (int i = 0; i < 100; ++i) std::this_thread::yield();
+    for (int i = 0; i < 100; ++i)
+      std::this_thread::yield();
     lock.unlock();
     sleeper.join();
     EXPECT_TRUE(lock.try_lock());
@@ -51,7 +50,7 @@ TEST(small_lock, may_be_destroyed_by_the_next_holder) {
     small_lock lock;
     bool done = false;
   };
-  for (int round = 0; round < 2000; ++round) {
+  for (int round = 0; round < 300; ++round) {
     auto* shared = new guarded;
     std::jthread first([shared] {
       const std::lock_guard guard(shared->lock);
@@ -60,11 +59,14 @@ TEST(small_lock, may_be_destroyed_by_the_next_holder) {
     for (bool done = false; !done;) {
       shared->lock.lock();
       done = shared->done;
-      if (!done) shared->lock.unlock();
+      if (done)
+        break;
+      shared->lock.unlock();
+      std::this_thread::yield();
     }
-    delete shared;  // the other thread may still be inside unlock()
+    delete shared; // the other thread may still be inside unlock()
   }
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

@@ -33,8 +33,8 @@ TEST(clock, deadline_of_a_long_duration_that_fits_does_not_overflow) {
 }
 
 TEST(clock, deadline_of_a_negative_duration_is_over_and_does_not_overflow) {
-  for (const auto deadline : {deadline_after(-1s), deadline_after(std::chrono::hours::min()), deadline_after(0s),
-                              deadline_after(std::chrono::duration<double>(-1e300))}) {
+  for (const auto deadline : {deadline_after(-1s), deadline_after(std::chrono::hours::min()),
+                              deadline_after(0s), deadline_after(std::chrono::duration<double>(-1e300))}) {
     EXPECT_LE(deadline, clock::now());
     EXPECT_GT(deadline, clock::now() - 1h);
   }
@@ -71,5 +71,5 @@ TEST(wait_limit, is_made_from_a_duration_a_time_point_a_token_or_both) {
   EXPECT_EQ(converted({now, source.token()}).deadline, now);
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

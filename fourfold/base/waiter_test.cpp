@@ -92,8 +92,10 @@ TEST(thread_waiter, grant_cancellation_and_deadline_racing_have_one_outcome) {
     std::jthread granter([&] {
       waiter* w = nullptr;
       // Gives up when the waiter was withdrawn by the others.
-      while ((w = place.parked.exchange(nullptr)) == nullptr && taken == 0) std::this_thread::yield();
-      if (w == nullptr) return;
+      while ((w = place.parked.exchange(nullptr)) == nullptr && taken == 0)
+        std::this_thread::yield();
+      if (w == nullptr)
+        return;
       taken = 2;
       w->wake();
     });
@@ -131,5 +133,5 @@ TEST(blocking_observer, is_told_before_and_after_a_thread_blocks_and_not_otherwi
   set_this_thread_blocking_observer(nullptr);
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

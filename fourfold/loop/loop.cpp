@@ -78,22 +78,22 @@ void loop::give(ready_item& item) noexcept {
 }
 
 void loop::run_until_ready(const detail::future_state_base& result) {
-  while (!result.ready()) turn();
+  while (!result.ready()) turn(&result);
 }
 
 void loop::end_remaining_tasks() {
   scope_->cancel();
-  while (live_tasks_ != 0 || first_ready_ != nullptr) turn();
+  while (live_tasks_ != 0 || first_ready_ != nullptr) turn(nullptr);
 }
 
-void loop::turn() {
+void loop::turn(const detail::future_state_base* until) {
   collect_inbox();
   run_ready_batch();
   const bool idle = first_ready_ == nullptr;
-  if (idle && timers_.empty()) return sleep_until_next();
+  if (idle && timers_.empty()) return sleep_until_next(until);
   const auto now = clock::now();
   timers_.fire(now);
-  if (first_ready_ == nullptr) return sleep_until_next();
+  if (first_ready_ == nullptr) return sleep_until_next(until);
   if (now - last_poll_ >= poll_interval) {
     last_poll_ = now;
     reactor_->wait(now);
@@ -118,9 +118,10 @@ void loop::collect_inbox() noexcept {
   }
 }
 
-void loop::sleep_until_next() {
-  // The end of run() may have come with the last item; then there is nothing to sleep for, and nothing live.
-  if (live_tasks_ == 0) return;
+void loop::sleep_until_next(const detail::future_state_base* until) {
+  // The end of run() may have come with the last item; then there is nothing to sleep for: nothing is live, or what is
+  // has yet to be cancelled.
+  if (live_tasks_ == 0 || (until != nullptr && until->ready())) return;
   if (!inbox_.fall_asleep()) return;
   reactor_->wait(timers_.next());
   if (inbox_.wake_up()) ++bells_announced_;

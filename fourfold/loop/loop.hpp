@@ -90,10 +90,11 @@ class loop final : public scheduler {
 
   void run_until_ready(const detail::future_state_base& result);
   void end_remaining_tasks();
-  void turn();
+  /// Runs what is ready, and sleeps when nothing is, unless `until` (if not null) has become ready.
+  void turn(const detail::future_state_base* until);
   void run_ready_batch() noexcept;
   void collect_inbox() noexcept;
-  void sleep_until_next();
+  void sleep_until_next(const detail::future_state_base* until);
   void give(ready_item& item) noexcept;
 
   // The ready queue, first in first out.

@@ -33,7 +33,8 @@ TEST(timer_queue, fires_those_that_are_due_by_deadline_and_then_by_arming) {
   std::vector<int> fired;
   std::deque<noted_waiter> waiters;
   const clock::time_point start{1h};
-  for (int i = 0; i < 6; ++i) waiters.emplace_back(i, fired);
+  for (int i = 0; i < 6; ++i)
+    waiters.emplace_back(i, fired);
   timers.arm(waiters[0], start + 2s);
   timers.arm(waiters[1], start + 1s);
   timers.arm(waiters[2], start + 2s);
@@ -62,11 +63,12 @@ TEST(timer_queue, hundred_thousand_timers_of_which_half_are_withdrawn_fire_in_or
   std::minstd_rand random(1);
   for (int i = 0; i < count; ++i) {
     waiters.emplace_back(i, fired);
-    deadlines.emplace_back(std::chrono::milliseconds(random() % 10'000));  // ten of each, about
+    deadlines.emplace_back(std::chrono::milliseconds(random() % 10'000)); // ten of each, about
     timers.arm(waiters.back(), deadlines.back());
   }
   std::vector<int> expected(count);
-  for (int i = 0; i < count; ++i) expected[static_cast<std::size_t>(i)] = i;
+  for (int i = 0; i < count; ++i)
+    expected[static_cast<std::size_t>(i)] = i;
   std::shuffle(expected.begin(), expected.end(), random);
   for (int i = 0; i < count / 2; ++i) {
     EXPECT_TRUE(timers.withdraw(waiters[static_cast<std::size_t>(expected.back())]));
@@ -77,7 +79,8 @@ TEST(timer_queue, hundred_thousand_timers_of_which_half_are_withdrawn_fire_in_or
     const auto second = deadlines[static_cast<std::size_t>(b)];
     return first != second ? first < second : a < b;
   });
-  for (auto now = 0ms; now <= 10'000ms; now += 100ms) timers.fire(clock::time_point(now));
+  for (auto now = 0ms; now <= 10'000ms; now += 100ms)
+    timers.fire(clock::time_point(now));
   EXPECT_EQ(fired, expected);
   EXPECT_TRUE(timers.empty());
 }
@@ -93,7 +96,8 @@ TEST(sleep, those_with_the_same_deadline_go_on_in_the_order_in_which_they_began)
   auto body = [](std::vector<int>& to) -> task<> {
     const auto deadline = clock::now() + 2ms;
     std::vector<task<int>> sleepers;
-    for (int i = 0; i < 20; ++i) sleepers.push_back(sleep_and_note(deadline, i, to));
+    for (int i = 0; i < 20; ++i)
+      sleepers.push_back(sleep_and_note(deadline, i, to));
     co_await gather(std::move(sleepers));
   };
   run(body(order));
@@ -101,14 +105,16 @@ TEST(sleep, those_with_the_same_deadline_go_on_in_the_order_in_which_they_began)
   EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
 }
 
-// L15, scaled to a two-hundredth. Deadlines count from one moment, so that the order does not depend on the machine.
+// L15, scaled to a two-hundredth. Deadlines count from one moment, so that the order does not depend on the
+// machine.
 TEST(sleep, ten_tasks_finish_in_order_of_delay_with_results_in_order_of_submission) {
   std::vector<int> order;
   auto body = [](std::vector<int>& to) -> task<std::vector<int>> {
     const int delays[] = {2, 1, 3, 1, 2, 3, 1, 2, 3, 2};
     const auto start = clock::now();
     std::vector<task<int>> tasks;
-    for (int i = 0; i < 10; ++i) tasks.push_back(sleep_and_note(start + delays[i] * 5ms, i, to));
+    for (int i = 0; i < 10; ++i)
+      tasks.push_back(sleep_and_note(start + delays[i] * 5ms, i, to));
     auto results = co_await gather(std::move(tasks));
     EXPECT_GE(clock::now() - start, 15ms);
     co_return results;
@@ -186,8 +192,10 @@ TEST(sleep, cancelled_sleepers_among_many_do_not_disturb_the_others) {
       others.push_back(spawn(sleep_and_note(start + std::chrono::microseconds(i * 10), i, to)));
     }
     co_await yield();
-    for (auto& c : cancelled_ones) EXPECT_TRUE(c.cancel());
-    for (auto& o : others) co_await o;
+    for (auto& c : cancelled_ones)
+      EXPECT_TRUE(c.cancel());
+    for (auto& o : others)
+      co_await o;
     for (auto& c : cancelled_ones) {
       try {
         co_await c;
@@ -209,10 +217,12 @@ TEST(yield, lets_each_ready_task_run_in_turn) {
       co_await yield();
     }
   };
-  auto body = [](std::string& to, auto& each) -> task<> { co_await gather(each(to, 'a'), each(to, 'b'), each(to, 'c')); };
+  auto body = [](std::string& to, auto& each) -> task<> {
+    co_await gather(each(to, 'a'), each(to, 'b'), each(to, 'c'));
+  };
   run(body(order, letters));
   EXPECT_EQ(order, "abcabcabc");
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

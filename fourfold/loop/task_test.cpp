@@ -52,7 +52,7 @@ task<int> give(int value) { co_return value; }
 TEST(task, is_movable_and_knows_whether_it_was_moved_from) {
   task<int> a = give(1);
   task<int> b = std::move(a);
-  EXPECT_FALSE(a.valid());  // NOLINT(bugprone-use-after-move)
+  EXPECT_FALSE(a.valid()); // NOLINT(bugprone-use-after-move)
   EXPECT_TRUE(b.valid());
   a = std::move(b);
   EXPECT_EQ(run(std::move(a)), 1);
@@ -63,13 +63,13 @@ TEST(task, awaiting_one_that_was_moved_from_or_awaited_before_is_an_error) {
     task<int> a = give(1);
     task<int> b = std::move(a);
     try {
-      co_await std::move(a);  // NOLINT(bugprone-use-after-move)
+      co_await std::move(a); // NOLINT(bugprone-use-after-move)
       ADD_FAILURE();
     } catch (const error&) {
     }
     EXPECT_EQ(co_await std::move(b), 1);
     try {
-      co_await std::move(b);  // NOLINT(bugprone-use-after-move)
+      co_await std::move(b); // NOLINT(bugprone-use-after-move)
       ADD_FAILURE();
     } catch (const error&) {
     }
@@ -95,8 +95,10 @@ struct own_error : std::runtime_error {
 };
 
 task<int> fail_at_depth(int depth) {
-  if (depth == 0) throw own_error(7);
-  if (depth % 2 == 0) co_await yield();
+  if (depth == 0)
+    throw own_error(7);
+  if (depth % 2 == 0)
+    co_await yield();
   co_return co_await fail_at_depth(depth - 1);
 }
 
@@ -129,14 +131,16 @@ TEST(task, awaiter_goes_on_after_catching) {
 TEST(task, awaited_in_a_loop_many_times_uses_a_bounded_stack) {
   auto body = []() -> task<int> {
     int sum = 0;
-    for (int i = 0; i < 200'000; ++i) sum += co_await give(1);
+    for (int i = 0; i < 200'000; ++i)
+      sum += co_await give(1);
     co_return sum;
   };
   EXPECT_EQ(run(body()), 200'000);
 }
 
 task<int> ready_chain(int depth) {
-  if (depth == 0) co_return 0;
+  if (depth == 0)
+    co_return 0;
   co_return 1 + co_await ready_chain(depth - 1);
 }
 
@@ -190,13 +194,18 @@ TEST(task, levels_that_suspend_and_go_on_in_turn_add_up) { EXPECT_EQ(run(branchi
 
 task<int> deep_at_every_level(int depth) {
   int sum = 0;
-  if (depth % 7 == 0) co_await yield();
-  for (int i = 0; i < 3; ++i) sum += co_await ready_chain(depth);
-  if (depth > 0) sum += co_await deep_at_every_level(depth - 1);
+  if (depth % 7 == 0)
+    co_await yield();
+  for (int i = 0; i < 3; ++i)
+    sum += co_await ready_chain(depth);
+  if (depth > 0)
+    sum += co_await deep_at_every_level(depth - 1);
   co_return sum;
 }
 
-TEST(task, chains_around_the_nesting_limit_add_up) { EXPECT_EQ(run(deep_at_every_level(100)), 3 * 100 * 101 / 2); }
+TEST(task, chains_around_the_nesting_limit_add_up) {
+  EXPECT_EQ(run(deep_at_every_level(100)), 3 * 100 * 101 / 2);
+}
 
 TEST(task, locals_are_destroyed_in_order_before_the_awaiter_goes_on) {
   struct note_end {
@@ -239,5 +248,5 @@ TEST(task, awaiting_outside_of_a_loop_is_an_error) {
   EXPECT_THROW(waiting(e), wrong_thread);
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

@@ -60,7 +60,7 @@ task<T> timeout_at(clock::time_point deadline, task<T> work) {
   throw timed_out();
 }
 
-/// The same, for a duration from now; zero or less cancels `work` at its first suspension.
+/// The same, for a duration from now. With zero or less, `work` does what needs no waiting, and is cancelled when it waits.
 template <class Rep, class Period, class T>
 task<T> timeout(std::chrono::duration<Rep, Period> duration, task<T> work) {
   return timeout_at(deadline_after(duration), std::move(work));

@@ -26,7 +26,8 @@ class parking_threads {
   }
   /// Waits until threads started here have parked `times` times in all.
   void await_parked(int times) {
-    for (int seen = parked_.load(); seen < times; seen = parked_.load()) parked_.wait(seen);
+    for (int seen = parked_.load(); seen < times; seen = parked_.load())
+      parked_.wait(seen);
   }
 
  private:
@@ -62,9 +63,11 @@ class loop_thread {
   std::jthread thread_;
 };
 
-/// Lets every coroutine that is ready now, and what these make ready in turn, run: `rounds` times around the queue.
+/// Lets every coroutine that is ready now, and what these make ready in turn, run: `rounds` times around the
+/// queue.
 inline task<> let_others_run(int rounds = 10) {
-  for (int i = 0; i < rounds; ++i) co_await yield();
+  for (int i = 0; i < rounds; ++i)
+    co_await yield();
 }
 
-}  // namespace fourfold::test
+} // namespace fourfold::test

@@ -51,7 +51,7 @@ struct process_pool_statistics {
 ///
 /// A worker that dies (segmentation fault, abort, exit, kill) fails the calls it was *running* with `worker_died`: one
 /// function, or all coroutines that were on its loop. What was queued for it runs elsewhere, and another worker takes
-/// its place. If workers die again and again before they can serve, the pool gives up, and calls get `pool_closed`.
+/// its place (after more than three workers died with a call queued, that call fails, too). If workers die again and again before they can serve, the pool gives up, and calls get `pool_closed`.
 ///
 /// Workers are forked from a template: the program's own executable, started anew by the pool, which has run the static
 /// initialisers but not main(). So globals that main() sets are not set in workers, threads of the program do no harm,

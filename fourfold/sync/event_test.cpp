@@ -55,12 +55,14 @@ task<> wait_and_count(event& e, std::atomic<int>& released) {
 
 task<> set_in_the_midst(event& e, std::atomic<int>& released) {
   std::vector<future<void>> waiting;
-  for (int i = 0; i < 4; ++i) waiting.push_back(spawn(wait_and_count(e, released)));
+  for (int i = 0; i < 4; ++i)
+    waiting.push_back(spawn(wait_and_count(e, released)));
   co_await test::let_others_run();
   EXPECT_EQ(released, 0);
   e.set();
-  e.clear();  // those that waited were released all the same
-  for (auto& w : waiting) co_await w;
+  e.clear(); // those that waited were released all the same
+  for (auto& w : waiting)
+    co_await w;
 }
 
 TEST(event, releases_every_waiting_coroutine_when_set_even_if_cleared_at_once) {
@@ -77,17 +79,20 @@ TEST(event, releases_threads_and_coroutines_on_several_loops_together) {
   test::loop_thread loops[2];
   std::vector<future<void>> coroutines;
   for (auto& l : loops) {
-    for (int i = 0; i < 3; ++i) coroutines.push_back(l->submit(wait_and_count, std::ref(e), std::ref(released)));
+    for (int i = 0; i < 3; ++i)
+      coroutines.push_back(l->submit(wait_and_count, std::ref(e), std::ref(released)));
   }
   std::jthread thread = threads.start([&] {
     e.wait();
     ++released;
   });
   threads.await_parked(1);
-  for (auto& l : loops) l->submit([] {}).get();  // behind the coroutines: they have parked
+  for (auto& l : loops)
+    l->submit([] {}).get(); // behind the coroutines: they have parked
   EXPECT_EQ(released, 0);
   e.set();
-  for (auto& c : coroutines) c.get();
+  for (auto& c : coroutines)
+    c.get();
   thread.join();
   EXPECT_EQ(released, 7);
 }
@@ -129,7 +134,8 @@ TEST(event, waiter_that_was_released_may_destroy_it) {
     if (round % 2 == 0) {
       e->wait();
     } else {
-      while (!e->is_set()) std::this_thread::yield();
+      while (!e->is_set())
+        std::this_thread::yield();
     }
     e.reset();
   }
@@ -152,7 +158,8 @@ TEST(event, set_racing_with_timeouts_and_cancellations_releases_each_waiter_once
       });
     }
     threads.emplace_back([&] { source.request_cancellation(); });
-    for (int i = 0; i < round % 8; ++i) std::this_thread::yield();
+    for (int i = 0; i < round % 8; ++i)
+      std::this_thread::yield();
     e.set();
     threads.clear();
     EXPECT_EQ(ended, 4);
@@ -173,5 +180,5 @@ TEST(event_death_test, destruction_while_somebody_waits_aborts_with_a_sentence) 
       "fourfold: misuse: a synchronisation object was destroyed while somebody waits on it");
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

@@ -109,7 +109,7 @@ TEST(future, of_an_assigned_over_promise_is_broken_and_that_of_a_moved_one_is_no
   EXPECT_FALSE(first.ready());
   moved = promise<int>();
   EXPECT_THROW(first.get(), broken_promise);
-  EXPECT_THROW(p.set_value(1), error);  // NOLINT(bugprone-use-after-move)
+  EXPECT_THROW(p.set_value(1), error); // NOLINT(bugprone-use-after-move)
 }
 
 TEST(promise, gives_one_future_and_takes_one_result) {
@@ -125,7 +125,8 @@ TEST(promise, gives_one_future_and_takes_one_result) {
 TEST(promise, whose_value_cannot_be_made_is_still_unset) {
   struct refuses_negatives {
     explicit refuses_negatives(int n) {
-      if (n < 0) throw std::invalid_argument("negative");
+      if (n < 0)
+        throw std::invalid_argument("negative");
     }
   };
   std::optional<promise<refuses_negatives>> p(std::in_place);
@@ -156,7 +157,8 @@ TEST(future, stays_valid_when_a_wait_times_out_or_is_cancelled) {
   source.request_cancellation();
   EXPECT_THROW(f.get(source.token()), cancelled);
   p.set_value(3);
-  EXPECT_THROW(f.get(source.token()), cancelled) << "the rule of wait_limit: a cancelled token lets nothing succeed";
+  EXPECT_THROW(f.get(source.token()), cancelled)
+      << "the rule of wait_limit: a cancelled token lets nothing succeed";
   EXPECT_TRUE(f.valid());
   EXPECT_EQ(f.get(), 3);
 }
@@ -215,7 +217,7 @@ TEST(future, calls_back_once_when_ready) {
   EXPECT_EQ(calls, 0);
   p.set_value(1);
   EXPECT_EQ(calls, 1);
-  f.on_ready([&] { ++calls; });  // ready already: at once
+  f.on_ready([&] { ++calls; }); // ready already: at once
   EXPECT_EQ(calls, 2);
   EXPECT_EQ(f.get(), 1);
 }
@@ -232,7 +234,9 @@ TEST(future, calls_back_when_broken_and_when_it_was_dropped_meanwhile) {
 
 TEST(future, dropped_before_the_result_is_no_harm) {
   promise<std::string> p;
-  { auto f = p.get_future(); }
+  {
+    auto f = p.get_future();
+  }
   p.set_value("nobody wants it");
 }
 
@@ -282,12 +286,13 @@ TEST(future, promise_may_be_destroyed_by_whoever_got_the_result) {
     if (round % 2 == 0) {
       f.get();
     } else {
-      while (!f.ready()) std::this_thread::yield();
+      while (!f.ready())
+        std::this_thread::yield();
       f = {};
     }
     p.reset();
   }
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

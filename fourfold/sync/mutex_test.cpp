@@ -107,12 +107,13 @@ TEST(mutex, threads_and_coroutines_get_it_in_the_order_in_which_they_came) {
     }));
     threads.await_parked(i / 2 + 1);
     awaiting.push_back(loop->submit(lock_in_turn, std::ref(m), std::ref(order), i + 1));
-    loop->submit([] {}).get();  // behind the coroutine: it has parked
+    loop->submit([] {}).get(); // behind the coroutine: it has parked
   }
   EXPECT_FALSE(m.try_lock());
   m.unlock();
   waiting.clear();
-  for (auto& a : awaiting) a.get();
+  for (auto& a : awaiting)
+    a.get();
   EXPECT_EQ(order, (std::vector{0, 1, 2, 3, 4, 5}));
 }
 
@@ -120,7 +121,8 @@ task<> count_up(mutex& m, long& counter, int times) {
   for (int i = 0; i < times; ++i) {
     const auto guard = co_await m.async_scoped_lock();
     const long read = counter;
-    if (i % 16 == 0) co_await yield();  // held across an await, by the coroutine
+    if (i % 16 == 0)
+      co_await yield(); // held across an await, by the coroutine
     counter = read + 1;
   }
 }
@@ -142,7 +144,8 @@ TEST(mutex, counter_of_four_threads_and_coroutines_on_two_loops_is_exact) {
     test::loop_thread loops[2];
     std::vector<future<void>> coroutines;
     for (auto& l : loops) {
-      for (int i = 0; i < 4; ++i) coroutines.push_back(l->submit(count_up, std::ref(m), std::ref(counter), times));
+      for (int i = 0; i < 4; ++i)
+        coroutines.push_back(l->submit(count_up, std::ref(m), std::ref(counter), times));
       coroutines.push_back(l->submit(count_up_with_lock, std::ref(m), std::ref(counter), times));
     }
     std::vector<std::jthread> threads;
@@ -155,7 +158,8 @@ TEST(mutex, counter_of_four_threads_and_coroutines_on_two_loops_is_exact) {
       });
     }
     threads.clear();
-    for (auto& c : coroutines) c.get();
+    for (auto& c : coroutines)
+      c.get();
   }
   EXPECT_EQ(counter, 14L * times);
 }
@@ -181,7 +185,8 @@ TEST(mutex, coroutine_that_times_out_does_not_hold_it) {
 
 task<> lock_impatiently(mutex& m, long& counter, long& entered, int times) {
   for (int i = 0; i < times; ++i) {
-    if (!co_await lock_within(m, std::chrono::microseconds(i % 40))) continue;
+    if (!co_await lock_within(m, std::chrono::microseconds(i % 40)))
+      continue;
     ++counter;
     ++entered;
     m.unlock();
@@ -196,14 +201,16 @@ TEST(mutex, is_free_and_its_counter_exact_after_many_waiters_gave_up) {
     test::loop_thread loop;
     std::vector<future<void>> coroutines;
     for (std::size_t i = 0; i < 2; ++i) {
-      coroutines.push_back(loop->submit(lock_impatiently, std::ref(m), std::ref(counter), std::ref(entered[i]), 200));
+      coroutines.push_back(
+          loop->submit(lock_impatiently, std::ref(m), std::ref(counter), std::ref(entered[i]), 200));
     }
     std::vector<std::jthread> threads;
     for (std::size_t i = 2; i < 4; ++i) {
       threads.emplace_back([&, i] {
         std::minstd_rand random(static_cast<unsigned>(i));
         for (int k = 0; k < 1000; ++k) {
-          if (!m.try_lock_for(std::chrono::microseconds(random() % 40))) continue;
+          if (!m.try_lock_for(std::chrono::microseconds(random() % 40)))
+            continue;
           ++counter;
           ++entered[i];
           m.unlock();
@@ -211,7 +218,8 @@ TEST(mutex, is_free_and_its_counter_exact_after_many_waiters_gave_up) {
       });
     }
     threads.clear();
-    for (auto& c : coroutines) c.get();
+    for (auto& c : coroutines)
+      c.get();
   }
   EXPECT_TRUE(m.try_lock());
   EXPECT_EQ(counter, entered[0] + entered[1] + entered[2] + entered[3]);
@@ -237,5 +245,5 @@ TEST(mutex, may_be_destroyed_by_the_next_holder) {
   }
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

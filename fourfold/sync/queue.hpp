@@ -30,7 +30,7 @@ namespace fourfold {
 /// Cancellation-aware: yes, all forms. Resumes: a coroutine on its own loop. Threads: any. Destruction while somebody
 /// waits is misuse and aborts. `T`'s move constructor runs under an internal lock: it must not use the queue.
 template <class T>
-class queue : private parking_place {
+class queue final : private parking_place {
  public:
   static constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
 

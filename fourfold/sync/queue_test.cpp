@@ -23,9 +23,11 @@ using namespace std::chrono_literals;
 
 TEST(queue, gives_items_in_the_order_in_which_they_were_put) {
   queue<int> q;
-  for (int i = 0; i < 5; ++i) q.put(i);
+  for (int i = 0; i < 5; ++i)
+    q.put(i);
   EXPECT_EQ(q.size(), 5U);
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(q.get(), i);
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(q.get(), i);
   EXPECT_EQ(q.size(), 0U);
   EXPECT_EQ(q.try_get(), std::nullopt);
 }
@@ -118,7 +120,8 @@ TEST(queue, close_lets_consumers_drain_and_refuses_producers) {
 }
 
 task<> get_until_end(queue<int>& q, std::vector<int>& got) {
-  while (auto item = co_await q.async_next()) got.push_back(*item);
+  while (auto item = co_await q.async_next())
+    got.push_back(*item);
 }
 
 task<> expect_closed_get(queue<int>& q) {
@@ -186,19 +189,22 @@ TEST(queue, waiting_thread_is_cancelled_from_another) {
 TEST(queue, move_only_items_go_between_a_coroutine_and_a_thread) {
   queue<std::unique_ptr<int>> q(1);
   auto produce = [](queue<std::unique_ptr<int>>& to) -> task<> {
-    for (int i = 0; i < 50; ++i) co_await to.async_put(std::make_unique<int>(i));
+    for (int i = 0; i < 50; ++i)
+      co_await to.async_put(std::make_unique<int>(i));
     to.close();
   };
   test::loop_thread loop;
   auto done = loop->submit(produce, std::ref(q));
   int expected = 0;
-  while (auto item = q.next()) EXPECT_EQ(**item, expected++);
+  while (auto item = q.next())
+    EXPECT_EQ(**item, expected++);
   EXPECT_EQ(expected, 50);
   done.get();
 }
 
 task<> put_numbers(queue<int>& q, int first, int end) {
-  for (int i = first; i < end; ++i) co_await q.async_put(i);
+  for (int i = first; i < end; ++i)
+    co_await q.async_put(i);
 }
 
 // T12
@@ -213,7 +219,8 @@ TEST(queue, producer_and_consumer_threads_with_a_buffer_of_five) {
     q.close();
   });
   int expected = 0;
-  while (auto item = q.next()) EXPECT_EQ(*item, expected++);
+  while (auto item = q.next())
+    EXPECT_EQ(*item, expected++);
   EXPECT_EQ(expected, 2000);
   producer.join();
   EXPECT_LE(fullest, 5U);
@@ -240,11 +247,13 @@ TEST(queue, coroutine_producers_wait_first_come_first_served) {
   queue<int> q(1);
   auto body = [](queue<int>& full) -> task<std::vector<int>> {
     std::vector<future<void>> producers;
-    for (int i = 0; i < 5; ++i) producers.push_back(spawn(put_numbers(full, i, i + 1)));
+    for (int i = 0; i < 5; ++i)
+      producers.push_back(spawn(put_numbers(full, i, i + 1)));
     co_await test::let_others_run();
     EXPECT_EQ(full.size(), 1U);
     std::vector<int> got;
-    for (int i = 0; i < 5; ++i) got.push_back(co_await full.async_get());
+    for (int i = 0; i < 5; ++i)
+      got.push_back(co_await full.async_get());
     co_return got;
   };
   EXPECT_EQ(run(body(q)), (std::vector{0, 1, 2, 3, 4}));
@@ -258,10 +267,13 @@ TEST(queue, coroutine_consumers_wait_first_come_first_served) {
   auto body = [](queue<int>& empty, auto consumer) -> task<std::vector<int>> {
     std::vector<int> by_consumer(5);
     std::vector<future<void>> consumers;
-    for (std::size_t i = 0; i < 5; ++i) consumers.push_back(spawn(consumer(empty, by_consumer, i)));
+    for (std::size_t i = 0; i < 5; ++i)
+      consumers.push_back(spawn(consumer(empty, by_consumer, i)));
     co_await test::let_others_run();
-    for (int i = 0; i < 5; ++i) empty.put(i);
-    for (auto& c : consumers) co_await c;
+    for (int i = 0; i < 5; ++i)
+      empty.put(i);
+    for (auto& c : consumers)
+      co_await c;
     co_return by_consumer;
   };
   EXPECT_EQ(run(body(q, consume)), (std::vector{0, 1, 2, 3, 4}));
@@ -284,7 +296,9 @@ struct ledger {
 
 using item = std::unique_ptr<std::size_t>;
 
-task<> put_one(queue<item>& q, std::size_t number) { co_await q.async_put(std::make_unique<std::size_t>(number)); }
+task<> put_one(queue<item>& q, std::size_t number) {
+  co_await q.async_put(std::make_unique<std::size_t>(number));
+}
 task<std::optional<item>> get_one(queue<item>& q) { co_return co_await q.async_next(); }
 
 task<> put_impatiently(queue<item>& q, ledger& book, int times, unsigned seed) {
@@ -304,7 +318,8 @@ task<> get_impatiently(queue<item>& q, ledger& book, unsigned seed) {
   for (;;) {
     try {
       auto got = co_await timeout(std::chrono::microseconds(random() % 80), get_one(q));
-      if (!got) co_return;
+      if (!got)
+        co_return;
       ++book.got[**got];
     } catch (const timed_out&) {
     }
@@ -329,9 +344,11 @@ TEST_P(queue_stress, nothing_is_lost_or_doubled_by_timeouts_and_cancellations) {
           const std::size_t number = book.take_number();
           cancellation_source source;
           std::jthread canceller;
-          if (k % 16 == 0) canceller = std::jthread([&] { source.request_cancellation(); });
+          if (k % 16 == 0)
+            canceller = std::jthread([&] { source.request_cancellation(); });
           try {
-            q.put(std::make_unique<std::size_t>(number), {std::chrono::microseconds(random() % 80), source.token()});
+            q.put(std::make_unique<std::size_t>(number),
+                  {std::chrono::microseconds(random() % 80), source.token()});
             ++book.put[number];
           } catch (const error&) {
           }
@@ -342,10 +359,12 @@ TEST_P(queue_stress, nothing_is_lost_or_doubled_by_timeouts_and_cancellations) {
         for (int k = 0;; ++k) {
           cancellation_source source;
           std::jthread canceller;
-          if (k % 16 == 0) canceller = std::jthread([&] { source.request_cancellation(); });
+          if (k % 16 == 0)
+            canceller = std::jthread([&] { source.request_cancellation(); });
           try {
             auto got = q.next({std::chrono::microseconds(random() % 80), source.token()});
-            if (!got) return;
+            if (!got)
+              return;
             ++book.got[**got];
           } catch (const error&) {
           }
@@ -358,10 +377,12 @@ TEST_P(queue_stress, nothing_is_lost_or_doubled_by_timeouts_and_cancellations) {
       async_consumers.push_back(l->submit(get_impatiently, std::ref(q), std::ref(book), i + 31));
     }
     producers.clear();
-    for (auto& p : async_producers) p.get();
+    for (auto& p : async_producers)
+      p.get();
     q.close();
     consumers.clear();
-    for (auto& c : async_consumers) c.get();
+    for (auto& c : async_consumers)
+      c.get();
   }
   EXPECT_EQ(q.size(), 0U);
   book.check();
@@ -369,7 +390,8 @@ TEST_P(queue_stress, nothing_is_lost_or_doubled_by_timeouts_and_cancellations) {
 
 INSTANTIATE_TEST_SUITE_P(capacities, queue_stress, testing::Values(0U, 1U, 5U, queue<int>::unbounded),
                          [](const auto& capacity) {
-                           return capacity.param > 100 ? std::string("unbounded") : "of_" + std::to_string(capacity.param);
+                           return capacity.param > 100 ? std::string("unbounded")
+                                                       : "of_" + std::to_string(capacity.param);
                          });
 
 // close() takes out waiters of which some are giving up at that moment.
@@ -396,7 +418,8 @@ TEST(queue, close_racing_with_timeouts_ends_each_waiter_once) {
         ++ended;
       });
     }
-    for (int i = 0; i < round % 8; ++i) std::this_thread::yield();
+    for (int i = 0; i < round % 8; ++i)
+      std::this_thread::yield();
     empty.close();
     full.close();
     threads.clear();
@@ -418,7 +441,8 @@ TEST(queue, may_be_destroyed_by_the_last_consumer) {
 struct fragile {
   explicit fragile(int n) : number(n) {}
   fragile(fragile&& other) : number(other.number) {
-    if (armed && std::exchange(armed, false)) throw std::runtime_error("cannot move");
+    if (armed && std::exchange(armed, false))
+      throw std::runtime_error("cannot move");
   }
   fragile& operator=(fragile&&) = delete;
   static inline bool armed = false;
@@ -450,5 +474,5 @@ TEST(queue_death_test, destruction_while_somebody_waits_aborts_with_a_sentence) 
       "a queue was destroyed while somebody waits on it");
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

@@ -108,7 +108,7 @@ TEST(semaphore, threads_are_served_first_come_first_served_and_a_newcomer_does_n
   for (int i = 0; i < 4; ++i) {
     waiting.push_back(threads.start([&, i] {
       s.acquire();
-      order.push_back(i);  // one at a time: the permit goes on when this is done
+      order.push_back(i); // one at a time: the permit goes on when this is done
       s.release();
     }));
     threads.await_parked(i + 1);
@@ -131,12 +131,14 @@ TEST(semaphore, coroutines_are_served_first_come_first_served) {
   std::vector<int> order;
   auto body = [](semaphore& sem, std::vector<int>& done) -> task<> {
     std::vector<future<void>> waiting;
-    for (int i = 0; i < 4; ++i) waiting.push_back(spawn(take_in_turn(sem, done, i)));
+    for (int i = 0; i < 4; ++i)
+      waiting.push_back(spawn(take_in_turn(sem, done, i)));
     co_await test::let_others_run();
     EXPECT_TRUE(done.empty());
     EXPECT_FALSE(sem.try_acquire());
     sem.release();
-    for (auto& w : waiting) co_await w;
+    for (auto& w : waiting)
+      co_await w;
   };
   run(body(s, order));
   EXPECT_EQ(order, (std::vector{0, 1, 2, 3}));
@@ -156,7 +158,7 @@ TEST(semaphore, threads_and_coroutines_stand_in_one_line) {
   threads.await_parked(1);
   event parked;
   auto second = loop->submit(take_in_turn, std::ref(s), std::ref(order), 1);
-  loop->submit([&parked] { parked.set(); });  // runs after the coroutine has parked
+  loop->submit([&parked] { parked.set(); }); // runs after the coroutine has parked
   parked.wait();
   std::jthread third = threads.start([&] {
     s.acquire();
@@ -175,7 +177,8 @@ TEST(semaphore, one_release_of_many_serves_as_many_waiters) {
   semaphore s(0, 5);
   test::parking_threads threads;
   std::vector<std::jthread> waiting;
-  for (int i = 0; i < 3; ++i) waiting.push_back(threads.start([&] { s.acquire(); }));
+  for (int i = 0; i < 3; ++i)
+    waiting.push_back(threads.start([&] { s.acquire(); }));
   threads.await_parked(3);
   s.release(5);
   waiting.clear();
@@ -220,7 +223,8 @@ struct guarded_section {
   void enter() {
     const int now = ++inside;
     int seen = high_water;
-    while (seen < now && !high_water.compare_exchange_weak(seen, now)) {}
+    while (seen < now && !high_water.compare_exchange_weak(seen, now)) {
+    }
   }
   void leave() {
     --inside;
@@ -244,7 +248,8 @@ TEST(semaphore, at_most_as_many_as_permits_are_inside_of_the_section) {
     {
       test::loop_thread loop;
       std::vector<future<void>> coroutines;
-      for (int i = 0; i < 10; ++i) coroutines.push_back(loop->submit(pass_through, std::ref(section), 20));
+      for (int i = 0; i < 10; ++i)
+        coroutines.push_back(loop->submit(pass_through, std::ref(section), 20));
       std::vector<std::jthread> threads;
       for (int i = 0; i < 3; ++i) {
         threads.emplace_back([&] {
@@ -256,7 +261,8 @@ TEST(semaphore, at_most_as_many_as_permits_are_inside_of_the_section) {
         });
       }
       threads.clear();
-      for (auto& c : coroutines) c.get();
+      for (auto& c : coroutines)
+        c.get();
     }
     EXPECT_LE(section.high_water, permits);
     EXPECT_GT(section.high_water, 0);
@@ -266,7 +272,8 @@ TEST(semaphore, at_most_as_many_as_permits_are_inside_of_the_section) {
 
 task<> pass_through_impatiently(guarded_section& section, int rounds) {
   for (int i = 0; i < rounds; ++i) {
-    if (!co_await acquire_within(section.slots, std::chrono::microseconds(i % 50))) continue;
+    if (!co_await acquire_within(section.slots, std::chrono::microseconds(i % 50)))
+      continue;
     section.enter();
     co_await yield();
     section.leave();
@@ -280,7 +287,8 @@ TEST(semaphore, withdrawn_waiters_lose_no_permit) {
   {
     test::loop_thread loop;
     std::vector<future<void>> coroutines;
-    for (int i = 0; i < 5; ++i) coroutines.push_back(loop->submit(pass_through_impatiently, std::ref(section), 200));
+    for (int i = 0; i < 5; ++i)
+      coroutines.push_back(loop->submit(pass_through_impatiently, std::ref(section), 200));
     std::vector<std::jthread> threads;
     for (unsigned seed = 0; seed < 3; ++seed) {
       threads.emplace_back([&, seed] {
@@ -288,7 +296,8 @@ TEST(semaphore, withdrawn_waiters_lose_no_permit) {
         for (int k = 0; k < 300; ++k) {
           cancellation_source source;
           std::jthread canceller;
-          if (k % 10 == 0) canceller = std::jthread([&] { source.request_cancellation(); });
+          if (k % 10 == 0)
+            canceller = std::jthread([&] { source.request_cancellation(); });
           try {
             section.slots.acquire({std::chrono::microseconds(random() % 100), source.token()});
           } catch (const error&) {
@@ -300,7 +309,8 @@ TEST(semaphore, withdrawn_waiters_lose_no_permit) {
       });
     }
     threads.clear();
-    for (auto& c : coroutines) c.get();
+    for (auto& c : coroutines)
+      c.get();
   }
   EXPECT_LE(section.high_water, permits);
   EXPECT_EQ(section.slots.available(), permits);
@@ -352,16 +362,18 @@ TEST(semaphore, concurrent_releases_conserve_permits_after_waiters_gave_up) {
         }
         s.release();
         ++balance;
-        if (s.try_acquire()) --balance;
+        if (s.try_acquire())
+          --balance;
       }
     });
   }
   threads.clear();
   EXPECT_EQ(s.available(), balance);
   std::ptrdiff_t left = 0;
-  while (s.try_acquire()) ++left;
+  while (s.try_acquire())
+    ++left;
   EXPECT_EQ(left, balance);
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

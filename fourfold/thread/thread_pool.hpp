@@ -70,6 +70,8 @@ enum class pending : std::uint8_t { finish, cancel };
 /// Bad at: jobs that block outside of this library (a plain read(), std::mutex): wrap them in a
 /// `blocking_scope`, or the pool does not know. And jobs shorter than about a microsecond: submitting them
 /// costs as much as running them.
+/// And more blocked jobs than max(8, threads): each further stand-in costs whoever triggers it, submit()
+/// included, at least half a millisecond of making sure that nobody runs.
 ///
 /// Stealing: Chase and Lev's deque in the form of Lê et al. 2013. Waking: at most one thread searches on
 /// behalf of new work and wakes the next when it finds some, as Go's scheduler does (runtime/proc.go, "Worker

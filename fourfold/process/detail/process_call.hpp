@@ -42,6 +42,8 @@ class process_call : public list_links {
   place where = place::nowhere;
   /// Somebody is parked on the result.
   bool watched = false;
+  /// How many workers died with it in their rings, as far as one can tell not begun.
+  std::uint8_t redeliveries = 0;
   /// The call's number in the pool, from 1.
   std::uint64_t id = 0;
   /// While assigned: the worker, the call's number there, and where its message stands in the ring.

@@ -37,7 +37,7 @@ void process_pool_core::wake_list::add(const worker_slot& slot) noexcept {
 worker_slot* process_pool_core::least_loaded(call_kind kind) noexcept {
   worker_slot* best = nullptr;
   for (worker_slot& slot : slots_) {
-    if (!slot.takes_calls()) continue;
+    if (!slot.is_believed()) continue;
     const bool full = kind == call_kind::coroutine ? slot.coroutines() >= options_.coroutines_per_worker
                                                    : slot.functions() >= depth_;
     if (full) continue;
@@ -78,7 +78,7 @@ void process_pool_core::hand_out(wake_list& to_wake) {
 
 void process_pool_core::share_out_ahead(wake_list& to_wake) {
   for (worker_slot& idle : slots_) {
-    if (!idle.takes_calls() || idle.functions() != 0) continue;
+    if (!idle.is_believed() || idle.functions() != 0) continue;
     const auto fullest = std::max_element(slots_.begin(), slots_.end(), [](const worker_slot& a, const worker_slot& b) {
       return a.functions() < b.functions();
     });
@@ -192,7 +192,7 @@ process_pool_statistics process_pool_core::statistics() {
 // The pump.
 
 bool process_pool_core::any_results() const noexcept {
-  return std::any_of(slots_.begin(), slots_.end(), [](const worker_slot& s) { return s.is_open() && s.has_result(); });
+  return std::any_of(slots_.begin(), slots_.end(), [](const worker_slot& s) { return s.is_believed() && s.has_result(); });
 }
 
 void process_pool_core::want_bell(result_bell bell) noexcept {
@@ -205,13 +205,14 @@ void process_pool_core::want_bell(result_bell bell) noexcept {
 bool process_pool_core::pump_once() {
   bool something = false;
   for (worker_slot& slot : slots_) {
-    if (slot.is_open()) something |= collect(slot);
+    something |= collect(slot);
   }
   return something;
 }
 
 bool process_pool_core::collect(worker_slot& slot) {
   bool something = false;
+  if (!slot.is_believed()) return false;
   try {
     message_header header;
     for (std::size_t i = 0; i < largest_depth && slot.next_result(header); ++i) {

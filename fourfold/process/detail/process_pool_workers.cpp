@@ -20,6 +20,8 @@ namespace {
 
 // So many workers in a row that die before they serve, and the next one would, too.
 constexpr unsigned most_failed_starts = 5;
+// A call whose workers die so often before they begin it, by what they left in shared memory, is the likely cause.
+constexpr std::uint8_t most_redeliveries = 3;
 // How long workers may take over their end when they have nothing left to do (flushing output), before they are killed.
 constexpr auto finishing_time = std::chrono::seconds(2);
 
@@ -71,8 +73,8 @@ void process_pool_core::start_worker(worker_slot& slot) {
   const std::string number = "-" + std::to_string(slot.index());
   const std::string name = options_.name.substr(0, request.name.size() - 1 - number.size()) + number;
   std::copy(name.begin(), name.end(), request.name.begin());
-  // If the template has died, its end is noticed by the service thread, which starts a new one and asks again.
-  if (template_->start_worker(request, slot.worker_end())) slot.handed_over();
+  // If the template has died, the service thread notices, starts a new one and asks again.
+  if (template_ && template_->start_worker(request, slot.worker_end())) slot.handed_over();
 }
 
 void process_pool_core::handle(template_process::notice_or_end& news) {
@@ -117,7 +119,7 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
     for (std::size_t i = slot.assigned().size(); i-- > 0;) {
       process_call* call = slot.assigned()[i];
       if (call == nullptr) continue;
-      if (slot.has_begun(*call)) {
+      if (slot.has_begun(*call) || ++call->redeliveries > most_redeliveries) {
         lost.push_back(call);
         ++statistics_.failed_by_death;
         end_books(*call);
@@ -146,11 +148,11 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
 
 void process_pool_core::restart_template() {
   // All its workers died with it, by SIGKILL; nobody is left to tell of each.
+  template_.reset();
   try {
-    template_.reset();
     template_.emplace();
   } catch (const std::exception& e) {
-    return give_up(std::string("the worker template died and could not be started again: ") + e.what());
+    give_up(std::string("the worker template died and could not be started again: ") + e.what());
   }
   for (worker_slot& slot : slots_) {
     if (slot.is_open()) bury(slot, SIGKILL, 0);
@@ -187,8 +189,10 @@ void process_pool_core::give_up(const std::string& why) {
 
 void process_pool_core::serve() {
   while (!stopping_.load()) {
+    // poll() passes over a descriptor of -1: no template, if none could be started.
+    const int control = template_ ? template_->control() : -1;
     std::array<pollfd, 2> watched{{{.fd = service_bell_.get(), .events = POLLIN, .revents = 0},
-                                   {.fd = template_->control(), .events = POLLIN, .revents = 0}}};
+                                   {.fd = control, .events = POLLIN, .revents = 0}}};
     if (::poll(watched.data(), watched.size(), -1) < 0) continue;
     std::uint64_t count = 0;
     if (watched[0].revents != 0) static_cast<void>(!::read(service_bell_.get(), &count, sizeof count));
@@ -219,7 +223,7 @@ void process_pool_core::take_pump() noexcept {
 }
 
 void process_pool_core::read_notices() {
-  for (;;) {
+  while (template_) {
     auto news = template_->next_notice();
     if (!news.notice && !news.ended) return;
     handle(news);
@@ -269,7 +273,7 @@ void process_pool_core::end_workers() {
   }
   // Nothing waits for them but their own flushing; then the template kills and reaps what is left.
   const auto deadline = clock::now() + finishing_time;
-  while (alive > 0) {
+  while (alive > 0 && template_) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now()).count();
     pollfd control{.fd = template_->control(), .events = POLLIN, .revents = 0};
     if (left <= 0 || ::poll(&control, 1, static_cast<int>(left)) <= 0) break;

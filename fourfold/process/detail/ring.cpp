@@ -23,7 +23,7 @@ bool ring_writer::write(const message_header& header, std::span<const std::byte>
   // Acquire: the reader is done with the bytes it has counted as read. Pairs with the release in ring_reader::read().
   const std::uint64_t read = counters_->read.load(std::memory_order_acquire);
   const std::uint64_t in_use = position_ - read;
-  if (in_use > capacity()) throw ring_corrupted("a worker's ring holds an impossible read position");
+  if (in_use > capacity()) throw ring_corrupted("a ring holds an impossible read position");
   const std::uint64_t room = room_of(payload.size());
   if (capacity() - in_use < room) return false;
   claim_at(position_).store(static_cast<std::uint32_t>(claim::offered), std::memory_order_relaxed);
@@ -46,10 +46,13 @@ bool ring_writer::revoke(std::uint64_t position) noexcept {
 }
 
 bool ring_writer::was_taken(std::uint64_t position) const noexcept {
-  // Once the reader's counter has passed it, the room may hold a later message. Before, the word tells.
+  // Once the reader's counter has passed it, the room may hold a later message. Before, the word tells. Whatever cannot be
+  // was written by a corrupt reader, which may have done anything with the message, so it counts as taken.
   const std::uint64_t read = counters_->read.load(std::memory_order_acquire);
-  if (position_ - read < position_ - position) return true;
-  return claim_at(position).load(std::memory_order_relaxed) == static_cast<std::uint32_t>(claim::taken);
+  const std::uint64_t unread = position_ - read;
+  if (unread > capacity() || unread < position_ - position) return true;
+  const std::uint32_t word = claim_at(position).load(std::memory_order_relaxed);
+  return word != static_cast<std::uint32_t>(claim::offered) && word != static_cast<std::uint32_t>(claim::revoked);
 }
 
 bool ring_reader::read(message_header& header, byte_buffer& payload) {

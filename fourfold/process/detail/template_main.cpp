@@ -143,6 +143,8 @@ void serve(unique_fd control) {
 
 }  // namespace
 
+void link_template_initialiser() noexcept {}
+
 void serve_as_template(unique_fd control) {
   ::prctl(PR_SET_NAME, "template");
   // Ctrl-C at a terminal goes to every process of the program; it is the program's to handle, and when it ends, so do

@@ -80,6 +80,7 @@ pid_t start_self(int control) {
 std::uint64_t build_mark() { return to_code_address(reinterpret_cast<const void*>(&build_mark)).offset; }
 
 template_process::template_process() {
+  link_template_initialiser();
   auto [ours, theirs] = make_socket_pair();
   control_ = std::move(ours);
   pid_ = start_self(theirs.get());

@@ -70,6 +70,10 @@ class template_process {
   pid_t pid_ = -1;
 };
 
+/// Does nothing; calling it links the initialiser that turns a marked process into a template into the program. Without
+/// it, the linker would leave that file out of a static library, and the template would run main().
+void link_template_initialiser() noexcept;
+
 /// Serves as template, if this process was started as one; called before main(). `serve_worker` is in worker_main.cpp.
 [[noreturn]] void serve_as_template(unique_fd control);
 /// What a forked worker does: serves its channel until told to finish, and exits.

@@ -38,9 +38,9 @@ class worker_slot {
   void started(pid_t pid, unique_fd pidfd) noexcept;
   /// The process, or -1 while there is none.
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
-  /// It wrote garbage: it is killed, and gets no more calls.
+  /// It wrote garbage: it is killed, gets no more calls, and nothing that it writes is read.
   void condemn() noexcept;
-  [[nodiscard]] bool takes_calls() const noexcept { return is_open() && !condemned_; }
+  [[nodiscard]] bool is_believed() const noexcept { return is_open() && !condemned_; }
 
   // Handing over calls; all under the pool's lock.
 

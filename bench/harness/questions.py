@@ -1,0 +1,240 @@
+"""What is asked: every measurement with its sides, figures, aims and limits. The ids and aims are those of docs/benchmarks.md.
+
+A measurement is a set of sides that answer the same question in the same placement; its programs run in turn. One program
+run may give several figures (p50 and p99).
+"""
+
+from dataclasses import dataclass
+from typing import Callable, Optional
+
+OURS = "fourfold"
+LOWER, HIGHER = "lower", "higher"
+
+
+@dataclass(frozen=True)
+class Side:
+    name: str
+    program: str  # an executable of bench/, or a script of bench/peers/ if it ends in .py
+    arguments: tuple = ()
+    needs: tuple = ()  # Python modules
+    floor: bool = False  # a limit to compare with, not a peer
+
+
+@dataclass(frozen=True)
+class Aim:
+    text: str
+    reached: Callable  # values by side -> bool
+
+
+@dataclass(frozen=True)
+class Figure:
+    name: str
+    metric: str
+    title: str
+    unit: str
+    better: str
+    aims: tuple = ()
+    limit: object = None  # the name of a side, or a number
+
+
+@dataclass(frozen=True)
+class Measurement:
+    sides: tuple
+    figures: tuple
+    placement: str = "free"  # one_cpu, same_cpu, across, spinning, free
+    arguments: tuple = ()
+    about: str = ""
+
+    @property
+    def name(self):
+        return self.figures[0].name
+
+
+def at_most(value, unit):
+    return Aim(f"≤ {value:,} {unit}", lambda values: values[OURS] <= value)
+
+
+def at_least(value, unit, text=None):
+    return Aim(text or f"≥ {value:,} {unit}", lambda values: values[OURS] >= value)
+
+
+def within(factor, peer):
+    return Aim(f"≤ {factor} × {peer}", lambda values: values[OURS] <= factor * values[peer])
+
+
+def times_faster(factor, what, peers):
+    """For a figure where lower is better: than every one of `peers`."""
+    return Aim(f"≥ {factor} × {what}", lambda values: min(values[peer] for peer in peers) >= factor * values[OURS])
+
+
+def ours(program, *arguments):
+    return Side(OURS, program, arguments)
+
+
+ASYNCIO = ("--loop", "asyncio")
+UVLOOP = ("--loop", "uvloop")
+
+B01 = Measurement(
+    sides=(
+        ours("b01_yield"),
+        Side("asio", "asio_b01_yield"),
+        Side("asio thread-safe", "asio_b01_yield_thread_safe"),
+        Side("asyncio", "asyncio_b01_yield.py", ASYNCIO),
+        Side("uvloop", "asyncio_b01_yield.py", UVLOOP, needs=("uvloop",)),
+        Side("two vectors of handles", "floor_b01_yield", floor=True),
+    ),
+    figures=(
+        Figure("B01", "ns", "yield through the loop, 200 tasks", "ns", LOWER,
+               (at_most(10, "ns"), times_faster(8, "asio", ["asio"])), limit="two vectors of handles"),
+    ),
+    placement="one_cpu",
+)  # fmt: skip
+
+B02 = Measurement(
+    sides=(ours("b02_await_ready"), Side("asio", "asio_b02_await_ready")),
+    figures=(Figure("B02", "ns", "await a child task that is ready", "ns", LOWER, (at_most(5, "ns"),)),),
+    placement="one_cpu",
+)
+
+B03 = Measurement(
+    sides=(
+        ours("b03_spawn_join"),
+        Side("asio", "asio_b03_spawn_join"),
+        Side("asio thread-safe", "asio_b03_spawn_join_thread_safe"),
+        Side("asyncio", "asyncio_b03_spawn_join.py", ASYNCIO),
+        Side("uvloop", "asyncio_b03_spawn_join.py", UVLOOP, needs=("uvloop",)),
+    ),
+    figures=(Figure("B03", "ns", "spawn into a group and join, per child", "ns", LOWER, (at_most(80, "ns"),)),),
+    placement="one_cpu",
+)
+
+B04 = Measurement(
+    sides=(
+        ours("b04_sleeping_tasks"),
+        Side("asio", "asio_b04_sleeping_tasks"),
+        Side("asyncio", "asyncio_b04_sleeping_tasks.py", ASYNCIO),
+        Side("threads (10,000)", "threads_b04_sleeping_tasks"),
+    ),
+    figures=(
+        Figure("B04", "bytes", "resident memory per task asleep, 1,000,000 of them", "B", LOWER, (at_most(200, "B"),),
+               limit=96),
+    ),
+    placement="one_cpu",
+)  # fmt: skip
+
+THREAD_POOLS = (
+    ours("b08_thread_pool"),
+    Side("asio", "asio_b08_thread_pool"),
+    Side("tbb", "tbb_b08_thread_pool"),
+    Side("ThreadPoolExecutor", "python_b08_thread_pool.py"),
+)
+
+
+def b08_round_trip(placement):
+    figure = Figure(f"B08.roundtrip.{placement}", "ns", "thread pool, submit and get one at a time", "ns", LOWER)
+    return Measurement(THREAD_POOLS, (figure,), placement)
+
+
+B08 = (
+    Measurement(
+        THREAD_POOLS,
+        (Figure("B08", "ns", "thread pool, submit 1000 and get all, per call", "ns", LOWER, (at_most(150, "ns"),)),),
+        about="one worker a CPU",
+    ),
+    b08_round_trip("same_cpu"),
+    b08_round_trip("across"),
+)
+
+FLOORS = (
+    Side("futex", "futex_b10_round_trip"),
+    Side("pipe", "pipe_b10_round_trip"),
+    Side("eventfd", "eventfd_b10_round_trip"),
+)
+PYTHON_CALLS = (
+    Side("ProcessPoolExecutor", "python_b10_round_trip.py", ("--pool", "executor")),
+    Side("Pool.apply", "python_b10_round_trip.py", ("--pool", "pool")),
+    Side("loky", "python_b10_round_trip.py", ("--pool", "loky"), needs=("joblib.externals.loky",)),
+)
+
+
+def b10_round_trip(placement, name, floors, python, ours_waits):
+    aims = []
+    if floors:
+        aims.append(within(1.5, "futex"))
+    if python:
+        aims.append(times_faster(20, "Python", [side.name for side in python]))
+    figures = tuple(
+        Figure(f"B10.{name}.{metric}", metric, f"process pool, no-op round trip, {metric}", "µs", LOWER, tuple(aims),
+               limit="futex" if floors else None)
+        for metric in ("p50", "p99")
+    )  # fmt: skip
+    about = f"one warm worker; {ours_waits}"
+    return Measurement((ours("b10_process_round_trip"), *floors, *python), figures, placement, about=about)
+
+
+B10 = (
+    b10_round_trip("same_cpu", "same_cpu", FLOORS, PYTHON_CALLS, "fourfold parks at once"),
+    b10_round_trip("across", "across", FLOORS, PYTHON_CALLS, "fourfold parks at once"),
+    b10_round_trip("spinning", "spinning", FLOORS[:1], (), "no side parks"),
+    b10_round_trip("free", "default", (), PYTHON_CALLS, "fourfold as it comes"),
+)
+
+B11 = Measurement(
+    sides=(
+        ours("b11_process_throughput"),
+        Side("ProcessPoolExecutor", "python_b11_throughput.py", ("--pool", "executor")),
+        Side("Pool", "python_b11_throughput.py", ("--pool", "pool")),
+        Side("loky", "python_b11_throughput.py", ("--pool", "loky"), needs=("joblib.externals.loky",)),
+    ),
+    figures=(
+        Figure("B11.submits", "submits", "process pool, 100,000 submits of a no-op", "1/s", HIGHER,
+               (at_least(500_000, "1/s"),)),
+        Figure("B11.map", "items", "process pool, map over 1,000,000 tiny items", "1/s", HIGHER,
+               (at_least(50_000_000, "1/s"),)),
+    ),
+    about="one worker a CPU",
+)  # fmt: skip
+
+
+def b18_example(example, place, peer, about):
+    arguments = ("--example", example, "--place", place)
+    return Measurement(
+        sides=(ours("b18_worked_examples"), Side(peer, "python_b18_worked_examples.py")),
+        figures=(
+            Figure(f"B18.{example}.{place}", "ratio", f"{example} on {place}, ideal time / time", "ratio", HIGHER,
+                   (at_least(0.97, "", "≥ 0.97 × ideal"),), limit=1.0),
+            Figure(f"B18.{example}.{place}.seconds", "seconds", f"{example} on {place}, wall time", "s", LOWER),
+        ),
+        arguments=arguments,
+        about=about,
+    )  # fmt: skip
+
+
+B18 = tuple(
+    b18_example(example, place, peer, "four workers")
+    for example in ("X01", "X02", "X03")
+    for place, peer in (("threads", "ThreadPoolExecutor"), ("processes", "ProcessPoolExecutor"))
+) + (
+    b18_example("X04", "threads", "ThreadPoolExecutor", "five workers"),
+    b18_example("X04", "coroutines", "asyncio", "one loop"),
+)
+
+ALL = (B01, B02, B03, B04, *B08, *B10, B11, *B18)
+
+
+def ids():
+    return sorted({figure.name.split(".")[0] for one in ALL for figure in one.figures})
+
+
+def selected(names: Optional[list]):
+    """The measurements for `names`: ids (B10), parts (B10.across) or figures (B10.across.p50); all for none."""
+    if not names:
+        return list(ALL)
+    for name in names:
+        if not any(_asks_for(name, one) for one in ALL):
+            raise KeyError(name)
+    return [one for one in ALL if any(_asks_for(name, one) for name in names)]
+
+
+def _asks_for(name, measurement):
+    return any(figure.name == name or figure.name.startswith(name + ".") for figure in measurement.figures)
