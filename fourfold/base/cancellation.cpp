@@ -11,12 +11,13 @@ constinit thread_local char thread_mark = 0;
 /// A number no other living thread has.
 std::uintptr_t this_thread_number() noexcept { return reinterpret_cast<std::uintptr_t>(&thread_mark); }
 
-}  // namespace
+} // namespace
 
 bool cancellation_source::request_cancellation() noexcept {
   std::unique_lock guard(lock_);
   // Release: pairs with the acquire in cancellation_requested(). Under the lock, so add() cannot miss it.
-  if (requested_.exchange(true, std::memory_order_acq_rel)) return false;
+  if (requested_.exchange(true, std::memory_order_acq_rel))
+    return false;
   running_thread_ = this_thread_number();
   while (!callbacks_.empty()) {
     detail::cancellation_callback_base& callback = callbacks_.pop_front();
@@ -33,7 +34,8 @@ bool cancellation_source::request_cancellation() noexcept {
 
 bool cancellation_source::add(detail::cancellation_callback_base& callback) noexcept {
   const std::lock_guard guard(lock_);
-  if (requested_.load(std::memory_order_relaxed)) return false;
+  if (requested_.load(std::memory_order_relaxed))
+    return false;
   callbacks_.push_back(callback);
   return true;
 }
@@ -55,10 +57,11 @@ void cancellation_source::remove(detail::cancellation_callback_base& callback) n
 
 cancellation_token current_cancellation() noexcept { return current_token; }
 
-current_cancellation_scope::current_cancellation_scope(cancellation_token token) noexcept : previous_(current_token) {
+current_cancellation_scope::current_cancellation_scope(cancellation_token token) noexcept
+    : previous_(current_token) {
   current_token = token;
 }
 
 current_cancellation_scope::~current_cancellation_scope() { current_token = previous_; }
 
-}  // namespace fourfold
+} // namespace fourfold

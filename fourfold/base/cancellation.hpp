@@ -26,10 +26,11 @@ class cancellation_callback_base : public list_links {
   function call_;
 };
 
-}  // namespace detail
+} // namespace detail
 
-/// Where cancellation is requested. The state lives in the source itself, so nothing is ever allocated; in return the
-/// source does not move and must outlive its tokens and callbacks (as a parent outlives the work it started).
+/// Where cancellation is requested. The state lives in the source itself, so nothing is ever allocated; in
+/// return the source does not move and must outlive its tokens and callbacks (as a parent outlives the work
+/// it started).
 ///
 /// All members may be called from any thread at any time.
 class cancellation_source {
@@ -40,7 +41,8 @@ class cancellation_source {
 
   [[nodiscard]] cancellation_token token() noexcept;
 
-  /// Runs the registered callbacks on this thread, then returns true; false, doing nothing, if it was requested before.
+  /// Runs the registered callbacks on this thread, then returns true; false, doing nothing, if it was
+  /// requested before.
   bool request_cancellation() noexcept;
 
   [[nodiscard]] bool cancellation_requested() const noexcept {
@@ -52,7 +54,8 @@ class cancellation_source {
   template <class>
   friend class cancellation_callback;
 
-  /// False when cancellation was requested already: the callback was not registered and its owner calls it itself.
+  /// False when cancellation was requested already: the callback was not registered and its owner calls it
+  /// itself.
   bool add(detail::cancellation_callback_base& callback) noexcept;
   /// On return the callback is neither registered nor running on another thread.
   void remove(detail::cancellation_callback_base& callback) noexcept;
@@ -87,8 +90,9 @@ class cancellation_token {
 
 inline cancellation_token cancellation_source::token() noexcept { return cancellation_token(this); }
 
-/// Calls `f()` once when the token is cancelled: on the thread that cancels, or in this constructor if that was before.
-/// `f` must not throw and should be short. After the destructor `f` is not running on any other thread.
+/// Calls `f()` once when the token is cancelled: on the thread that cancels, or in this constructor if that
+/// was before. `f` must not throw and should be short. After the destructor `f` is not running on any other
+/// thread.
 ///
 ///   cancellation_callback wake_up(token, [&] { socket.shutdown(); });
 template <class F>
@@ -97,7 +101,8 @@ class cancellation_callback : private detail::cancellation_callback_base {
 
  public:
   cancellation_callback(cancellation_token token, F f) : cancellation_callback_base(&call), f_(std::move(f)) {
-    if (token.source_ == nullptr) return;
+    if (token.source_ == nullptr)
+      return;
     if (token.source_->add(*this)) {
       source_ = token.source_;
     } else {
@@ -105,20 +110,23 @@ class cancellation_callback : private detail::cancellation_callback_base {
     }
   }
   ~cancellation_callback() {
-    if (source_ != nullptr) source_->remove(*this);
+    if (source_ != nullptr)
+      source_->remove(*this);
   }
   cancellation_callback(const cancellation_callback&) = delete;
   cancellation_callback& operator=(const cancellation_callback&) = delete;
 
  private:
-  static void call(cancellation_callback_base& self) noexcept { static_cast<cancellation_callback&>(self).f_(); }
+  static void call(cancellation_callback_base& self) noexcept {
+    static_cast<cancellation_callback&>(self).f_();
+  }
 
   F f_;
   cancellation_source* source_ = nullptr;
 };
 
-/// The token of the call that a pool runs on this thread now: cancelled when somebody cancels that call's future.
-/// Outside of a pool's call, a token that is never cancelled.
+/// The token of the call that a pool runs on this thread now: cancelled when somebody cancels that call's
+/// future. Outside of a pool's call, a token that is never cancelled.
 [[nodiscard]] cancellation_token current_cancellation() noexcept;
 
 /// Makes `token` the thread's current one for a scope; for those who write executors.
@@ -133,4 +141,4 @@ class current_cancellation_scope {
   cancellation_token previous_;
 };
 
-}  // namespace fourfold
+} // namespace fourfold

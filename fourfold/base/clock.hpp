@@ -10,15 +10,17 @@ using clock = std::chrono::steady_clock;
 /// The time point that never comes: "no time limit".
 inline constexpr clock::time_point never = clock::time_point::max();
 
-/// Now plus `duration`, saturating at `never` (so that hours::max() means for ever, not a moment in the past).
-/// A negative duration is a time limit already over.
+/// Now plus `duration`, saturating at `never` (so that hours::max() means for ever, not a moment in the
+/// past). A negative duration is a time limit already over.
 template <class Rep, class Period>
 [[nodiscard]] clock::time_point deadline_after(std::chrono::duration<Rep, Period> duration) {
   using seconds = std::chrono::duration<double>;
   const auto now = clock::now();
-  if (seconds(duration) >= seconds(never - now)) return never;
-  if (duration <= duration.zero()) return now;
+  if (seconds(duration) >= seconds(never - now))
+    return never;
+  if (duration <= duration.zero())
+    return now;
   return now + std::chrono::ceil<clock::duration>(duration);
 }
 
-}  // namespace fourfold
+} // namespace fourfold

@@ -28,17 +28,18 @@ class ready_item {
 /// A loop as the floors below it see it.
 class scheduler {
  public:
-  /// Resumes `context` on this scheduler's thread, soon. Any thread; the context is suspended, or is about to be on
-  /// the scheduler's own thread.
+  /// Resumes `context` on this scheduler's thread, soon. Any thread; the context is suspended, or is about to
+  /// be on the scheduler's own thread.
   virtual void resume_soon(coroutine_context& context) noexcept = 0;
 
  protected:
   ~scheduler() = default;
 };
 
-/// What a chain of coroutines that await one another shares: the loop it runs on, where it is suspended, and whether
-/// it is cancelled. At any moment at most one coroutine of the chain, its leaf, is suspended on something outside;
-/// so one "where to resume" and one "what it waits for" serve the whole chain, however long.
+/// What a chain of coroutines that await one another shares: the loop it runs on, where it is suspended, and
+/// whether it is cancelled. At any moment at most one coroutine of the chain, its leaf, is suspended on
+/// something outside; so one "where to resume" and one "what it waits for" serve the whole chain, however
+/// long.
 ///
 /// Belongs to its loop's thread; only wake-ups come from elsewhere, through the scheduler.
 class coroutine_context : public ready_item {
@@ -51,7 +52,8 @@ class coroutine_context : public ready_item {
   [[nodiscard]] static coroutine_context* current() noexcept { return current_; }
   /// The same, or `wrong_thread`.
   [[nodiscard]] static coroutine_context& current_or_throw() {
-    if (current_ == nullptr) throw_no_context();
+    if (current_ == nullptr)
+      throw_no_context();
     return *current_;
   }
   /// For the loop: names the context that it resumes.
@@ -101,7 +103,8 @@ class coroutine_waiter : public waiter {
   /// Notes the running context and answers whether it is cancelled (then the wait must not begin).
   bool enter() {
     context_ = &coroutine_context::current_or_throw();
-    if (!context_->cancellation_due()) return false;
+    if (!context_->cancellation_due())
+      return false;
     reason = wake_reason::cancelled;
     return true;
   }
@@ -109,7 +112,8 @@ class coroutine_waiter : public waiter {
   /// Throws `cancelled` if the wait ended so.
   void leave() {
     context_->resumed();
-    if (reason == wake_reason::cancelled) throw_cancelled();
+    if (reason == wake_reason::cancelled)
+      throw_cancelled();
   }
   void end_cancelled() noexcept {
     reason = wake_reason::cancelled;
@@ -121,13 +125,13 @@ class coroutine_waiter : public waiter {
   coroutine_context* context_ = nullptr;
 };
 
-/// Awaits an operation of a primitive. The primitive writes each operation once, and a thread (`wait_blocking`) and a
-/// coroutine (`co_await awaitable_operation(op)`) wait for it alike. An operation has
+/// Awaits an operation of a primitive. The primitive writes each operation once, and a thread
+/// (`wait_blocking`) and a coroutine (`co_await awaitable_operation(op)`) wait for it alike. An operation has
 ///
 ///   bool try_now();            // does it if that needs no waiting
-///   bool park(waiter&);        // parks the waiter and returns true, or does it now and returns false; may throw
-///   parking_place& place();    // where it was parked
-///   R result(wake_reason);     // after it was done, or closed; may throw
+///   bool park(waiter&);        // parks the waiter and returns true, or does it now and returns false; may
+///   throw parking_place& place();    // where it was parked R result(wake_reason);     // after it was done,
+///   or closed; may throw
 ///
 /// Cancellation-aware: yes. Resumes on the coroutine's own loop. Threads: the loop's.
 template <class Operation>
@@ -138,7 +142,8 @@ class [[nodiscard]] awaitable_operation : public coroutine_waiter {
   bool await_ready() { return enter() || operation_.try_now(); }
   bool await_suspend(std::coroutine_handle<> awaiting) {
     // A wake-up only posts to this thread's loop, so it cannot come before this function returns.
-    if (!operation_.park(*this)) return false;
+    if (!operation_.park(*this))
+      return false;
     suspend(awaiting);
     return true;
   }
@@ -148,7 +153,8 @@ class [[nodiscard]] awaitable_operation : public coroutine_waiter {
   }
 
   void cancel() noexcept override {
-    if (operation_.place().withdraw(*this)) end_cancelled();
+    if (operation_.place().withdraw(*this))
+      end_cancelled();
   }
 
  protected:
@@ -157,7 +163,8 @@ class [[nodiscard]] awaitable_operation : public coroutine_waiter {
 
 inline void coroutine_context::set_cancellation_due(bool due) noexcept {
   cancellation_due_ = due;
-  if (due && waiting_ != nullptr) waiting_->cancel();
+  if (due && waiting_ != nullptr)
+    waiting_->cancel();
 }
 
-}  // namespace fourfold
+} // namespace fourfold

@@ -11,14 +11,15 @@ std::string describe_death(pid_t pid, int signal, int exit_code, std::uint64_t t
   if (signal != 0) {
     const char* name = sigabbrev_np(signal);
     text += " was killed by signal " + std::to_string(signal);
-    if (name != nullptr) text += std::string(" (SIG") + name + ")";
+    if (name != nullptr)
+      text += std::string(" (SIG") + name + ")";
   } else {
     text += " exited with status " + std::to_string(exit_code);
   }
   return text;
 }
 
-}  // namespace
+} // namespace
 
 worker_died::worker_died(pid_t pid, int signal, int exit_code, std::uint64_t task_id)
     : error(describe_death(pid, signal, exit_code, task_id)),
@@ -32,4 +33,4 @@ remote_error::remote_error(std::string type_name, std::string message)
       type_name_(std::move(type_name)),
       message_(std::move(message)) {}
 
-}  // namespace fourfold
+} // namespace fourfold

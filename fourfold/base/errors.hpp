@@ -9,14 +9,15 @@
 
 namespace fourfold {
 
-/// What every error of Fourfold derives from. Failures of the operating system are `std::system_error` instead.
+/// What every error of Fourfold derives from. Failures of the operating system are `std::system_error`
+/// instead.
 class error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// The operation was cancelled before it had an effect: by a cancellation token, by the task that ran it being
-/// cancelled, or because the work was cancelled while it was still queued.
+/// The operation was cancelled before it had an effect: by a cancellation token, by the task that ran it
+/// being cancelled, or because the work was cancelled while it was still queued.
 class cancelled : public error {
  public:
   cancelled() : error("the operation was cancelled") {}
@@ -103,4 +104,4 @@ class remote_error : public error {
   std::string message_;
 };
 
-}  // namespace fourfold
+} // namespace fourfold

@@ -12,14 +12,17 @@
 namespace fourfold::detail {
 namespace {
 
-long futex(const std::atomic<std::uint32_t>& word, int operation, std::uint32_t value, const timespec* timeout) noexcept {
+long futex(const std::atomic<std::uint32_t>& word, int operation, std::uint32_t value,
+           const timespec* timeout) noexcept {
   static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t));
-  return ::syscall(SYS_futex, &word, operation | FUTEX_PRIVATE_FLAG, value, timeout, nullptr, FUTEX_BITSET_MATCH_ANY);
+  return ::syscall(SYS_futex, &word, operation | FUTEX_PRIVATE_FLAG, value, timeout, nullptr,
+                   FUTEX_BITSET_MATCH_ANY);
 }
 
-}  // namespace
+} // namespace
 
-bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, clock::time_point deadline) noexcept {
+bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                clock::time_point deadline) noexcept {
   const int saved_errno = errno;
   long result = 0;
   int reason = 0;
@@ -35,7 +38,8 @@ bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, 
     time.tv_nsec = static_cast<long>(since_boot % 1'000'000'000);
     result = futex(word, FUTEX_WAIT_BITSET, expected, &time);
   }
-  if (result != 0) reason = errno;
+  if (result != 0)
+    reason = errno;
   errno = saved_errno;
   return reason != ETIMEDOUT;
 }
@@ -52,4 +56,4 @@ void futex_wake_all(const std::atomic<std::uint32_t>& word) noexcept {
   errno = saved_errno;
 }
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

@@ -7,12 +7,14 @@
 
 namespace fourfold::detail {
 
-/// Sleeps while `word` holds `expected`, until woken or `deadline` (CLOCK_MONOTONIC). May return spuriously: the
-/// caller looks at the word again. False only when the deadline has passed. The word must not be shared between processes.
-bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, clock::time_point deadline = never) noexcept;
+/// Sleeps while `word` holds `expected`, until woken or `deadline` (CLOCK_MONOTONIC). May return spuriously:
+/// the caller looks at the word again. False only when the deadline has passed. The word must not be shared
+/// between processes.
+bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                clock::time_point deadline = never) noexcept;
 
-/// Wakes one sleeper. The word may be gone already: the address is only a key, and a stranger woken by a reused
-/// address sees a spurious return, which every caller of futex_wait allows for.
+/// Wakes one sleeper. The word may be gone already: the address is only a key, and a stranger woken by a
+/// reused address sees a spurious return, which every caller of futex_wait allows for.
 void futex_wake_one(const std::atomic<std::uint32_t>& word) noexcept;
 void futex_wake_all(const std::atomic<std::uint32_t>& word) noexcept;
 
@@ -25,4 +27,4 @@ inline void pause() noexcept {
 #endif
 }
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

@@ -52,7 +52,8 @@ class intrusive_list {
 
   /// Takes all items of `other`, in order, behind this list's own.
   void splice_back(intrusive_list& other) noexcept {
-    if (other.empty()) return;
+    if (other.empty())
+      return;
     list_links* first = other.head_.next_;
     list_links* last = other.head_.previous_;
     other.reset();
@@ -86,4 +87,4 @@ class intrusive_list {
   list_links head_;
 };
 
-}  // namespace fourfold
+} // namespace fourfold

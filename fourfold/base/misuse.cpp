@@ -10,4 +10,4 @@ void misuse(const char* sentence) noexcept {
   std::abort();
 }
 
-}  // namespace fourfold
+} // namespace fourfold

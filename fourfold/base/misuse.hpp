@@ -2,8 +2,8 @@
 
 namespace fourfold {
 
-/// A broken contract that no exception could mend (a mutex destroyed while somebody waits on it): says so on standard
-/// error and aborts.
+/// A broken contract that no exception could mend (a mutex destroyed while somebody waits on it): says so on
+/// standard error and aborts.
 [[noreturn]] void misuse(const char* sentence) noexcept;
 
-}  // namespace fourfold
+} // namespace fourfold

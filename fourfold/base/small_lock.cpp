@@ -3,13 +3,16 @@
 namespace fourfold {
 
 void small_lock::lock_slowly() noexcept {
-  // The sections are a few dozen instructions long, so the holder is usually gone before a sleep could even begin.
+  // The sections are a few dozen instructions long, so the holder is usually gone before a sleep could even
+  // begin.
   constexpr int spins = 100;
   for (int i = 0; i < spins; ++i) {
-    if (state_.load(std::memory_order_relaxed) == 0 && try_lock()) return;
+    if (state_.load(std::memory_order_relaxed) == 0 && try_lock())
+      return;
     detail::pause();
   }
-  while (state_.exchange(2, std::memory_order_acquire) != 0) detail::futex_wait(state_, 2);
+  while (state_.exchange(2, std::memory_order_acquire) != 0)
+    detail::futex_wait(state_, 2);
 }
 
-}  // namespace fourfold
+} // namespace fourfold

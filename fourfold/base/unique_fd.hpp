@@ -22,11 +22,12 @@ class unique_fd {
   explicit operator bool() const noexcept { return fd_ >= 0; }
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
   void reset() noexcept {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+    if (fd_ >= 0)
+      ::close(std::exchange(fd_, -1));
   }
 
  private:
   int fd_ = -1;
 };
 
-}  // namespace fourfold
+} // namespace fourfold

@@ -13,17 +13,18 @@ class waiter;
 
 /// Why a waiter was woken.
 enum class wake_reason : std::uint8_t {
-  granted,    ///< it has what it waited for
-  closed,     ///< what it waited on was closed: it will never have it
-  cancelled,  ///< the wait was cancelled; it does not have it
+  granted,   ///< it has what it waited for
+  closed,    ///< what it waited on was closed: it will never have it
+  cancelled, ///< the wait was cancelled; it does not have it
 };
 
 /// What a waiter is parked in: a lock's list, a queue, a future.
 class parking_place {
  public:
-  /// Takes `w` back out. True: it was still parked, nobody will wake it, the caller decides its fate. False: somebody
-  /// has taken it out already and its wake-up is on the way, so whatever it was given must be honoured.
-  /// This one answer decides every race between a grant, a time limit and a cancellation. Any thread.
+  /// Takes `w` back out. True: it was still parked, nobody will wake it, the caller decides its fate. False:
+  /// somebody has taken it out already and its wake-up is on the way, so whatever it was given must be
+  /// honoured. This one answer decides every race between a grant, a time limit and a cancellation. Any
+  /// thread.
   virtual bool withdraw(waiter& w) noexcept = 0;
 
  protected:
@@ -32,13 +33,15 @@ class parking_place {
 };
 
 /// The one thing that everything which can block parks: a thread (`thread_waiter`) or a coroutine
-/// (`coroutine_waiter`). A primitive links it, takes it out under its own lock, sets `reason`, and calls `wake()`.
+/// (`coroutine_waiter`). A primitive links it, takes it out under its own lock, sets `reason`, and calls
+/// `wake()`.
 class waiter : public list_links {
  public:
   /// After this call the waiter may be gone. Any thread; never under the primitive's lock.
   virtual void wake() noexcept = 0;
 
-  /// What the primitive hands over with the grant (a queue: the slot for the item). The primitive's own business.
+  /// What the primitive hands over with the grant (a queue: the slot for the item). The primitive's own
+  /// business.
   void* argument = nullptr;
   /// Set, before wake(), by whoever took the waiter out.
   wake_reason reason = wake_reason::granted;
@@ -48,8 +51,8 @@ class waiter : public list_links {
   ~waiter() = default;
 };
 
-/// Told by a thread that it is about to block in one of our waits, and that it goes on: a pool keeps its level of
-/// parallelism with it. Both are called on the thread concerned.
+/// Told by a thread that it is about to block in one of our waits, and that it goes on: a pool keeps its
+/// level of parallelism with it. Both are called on the thread concerned.
 class blocking_observer {
  public:
   virtual void about_to_block() noexcept = 0;
@@ -67,10 +70,12 @@ void set_this_thread_blocking_observer(blocking_observer* observer) noexcept;
 class blocking_scope {
  public:
   blocking_scope() noexcept : observer_(this_thread_blocking_observer()) {
-    if (observer_ != nullptr) observer_->about_to_block();
+    if (observer_ != nullptr)
+      observer_->about_to_block();
   }
   ~blocking_scope() {
-    if (observer_ != nullptr) observer_->unblocked();
+    if (observer_ != nullptr)
+      observer_->unblocked();
   }
   blocking_scope(const blocking_scope&) = delete;
   blocking_scope& operator=(const blocking_scope&) = delete;
@@ -88,8 +93,8 @@ class thread_waiter final : public waiter {
     detail::futex_wake_one(woken_);
   }
 
-  /// Sleeps until woken from `place`, where the waiter is parked now. Throws `timed_out` or `cancelled`, withdrawn
-  /// from the place; returns otherwise, with `reason` set.
+  /// Sleeps until woken from `place`, where the waiter is parked now. Throws `timed_out` or `cancelled`,
+  /// withdrawn from the place; returns otherwise, with `reason` set.
   void wait(parking_place& place, const wait_limit& limit);
 
  private:
@@ -101,12 +106,13 @@ class thread_waiter final : public waiter {
 
 [[noreturn]] void throw_cancelled();
 
-/// Waits on this thread for an operation; the counterpart of `co_await awaitable_operation(op)`. See there for what an
-/// operation is.
+/// Waits on this thread for an operation; the counterpart of `co_await awaitable_operation(op)`. See there
+/// for what an operation is.
 template <class Operation>
 decltype(auto) wait_blocking(Operation&& operation, const wait_limit& limit) {
   wake_reason reason = wake_reason::granted;
-  if (limit.token.cancellation_requested()) throw_cancelled();
+  if (limit.token.cancellation_requested())
+    throw_cancelled();
   if (!operation.try_now()) {
     thread_waiter w;
     if (operation.park(w)) {
@@ -117,4 +123,4 @@ decltype(auto) wait_blocking(Operation&& operation, const wait_limit& limit) {
   return operation.result(reason);
 }
 
-}  // namespace fourfold
+} // namespace fourfold

@@ -24,7 +24,7 @@ void write(sockaddr_storage& storage, const Address& address) noexcept {
   std::memcpy(&storage, &address, sizeof address);
 }
 
-}  // namespace
+} // namespace
 
 ip_endpoint::ip_endpoint() noexcept { storage_.ss_family = AF_INET; }
 
@@ -67,7 +67,8 @@ ip_endpoint ip_endpoint::of_socket(int fd) {
 }
 
 std::uint16_t ip_endpoint::port() const noexcept {
-  return ntohs(family() == AF_INET6 ? read<sockaddr_in6>(storage_).sin6_port : read<sockaddr_in>(storage_).sin_port);
+  return ntohs(family() == AF_INET6 ? read<sockaddr_in6>(storage_).sin6_port
+                                    : read<sockaddr_in>(storage_).sin_port);
 }
 
 std::string ip_endpoint::to_string() const {
@@ -83,6 +84,8 @@ std::string ip_endpoint::to_string() const {
   return std::string(text.data()) + ":" + port_text;
 }
 
-socklen_t ip_endpoint::size() const noexcept { return family() == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in); }
+socklen_t ip_endpoint::size() const noexcept {
+  return family() == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+}
 
-}  // namespace fourfold
+} // namespace fourfold

@@ -34,4 +34,4 @@ class ip_endpoint {
   sockaddr_storage storage_{};
 };
 
-}  // namespace fourfold
+} // namespace fourfold

@@ -11,7 +11,8 @@ namespace {
 
 int make_socket(int family) {
   const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) throw std::system_error(errno, std::generic_category(), "socket");
+  if (fd < 0)
+    throw std::system_error(errno, std::generic_category(), "socket");
   return fd;
 }
 
@@ -22,13 +23,16 @@ async_descriptor bound_socket(const ip_endpoint& local, int backlog) {
   const auto fail = [&](const char* call) {
     throw std::system_error(errno, std::generic_category(), std::string(call) + " " + local.to_string());
   };
-  if (::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0) fail("setsockopt");
-  if (::bind(fd, local.data(), local.size()) != 0) fail("bind");
-  if (::listen(fd, backlog) != 0) fail("listen");
+  if (::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0)
+    fail("setsockopt");
+  if (::bind(fd, local.data(), local.size()) != 0)
+    fail("bind");
+  if (::listen(fd, backlog) != 0)
+    fail("listen");
   return socket;
 }
 
-}  // namespace
+} // namespace
 
 tcp_stream::tcp_stream(int fd) : socket_(fd) {
   const int yes = 1;
@@ -43,7 +47,8 @@ task<tcp_stream> tcp_stream::connect(ip_endpoint peer) {
 }
 
 task<> tcp_stream::write_all(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) bytes = bytes.subspan(co_await socket_.send(bytes));
+  while (!bytes.empty())
+    bytes = bytes.subspan(co_await socket_.send(bytes));
 }
 
 void tcp_stream::shutdown_write() noexcept { ::shutdown(socket_.native_handle(), SHUT_WR); }
@@ -55,4 +60,4 @@ task<tcp_stream> tcp_listener::accept() {
   co_return tcp_stream(static_cast<int>(fd));
 }
 
-}  // namespace fourfold
+} // namespace fourfold

@@ -23,7 +23,8 @@ task<std::string> read_all(tcp_stream& stream) {
   std::array<char, 4096> buffer{};
   for (;;) {
     const std::size_t n = co_await stream.read_some(std::span<char>(buffer));
-    if (n == 0) co_return text;
+    if (n == 0)
+      co_return text;
     text.append(buffer.data(), n);
   }
 }
@@ -32,14 +33,16 @@ task<> echo(tcp_stream stream) {
   std::array<char, 4096> buffer{};
   for (;;) {
     const std::size_t n = co_await stream.read_some(std::span<char>(buffer));
-    if (n == 0) break;
+    if (n == 0)
+      break;
     co_await stream.write_all(std::string_view(buffer.data(), n));
   }
 }
 
 task<> echo_server(tcp_listener& listener, int connections) {
   auto body = [&](task_group& group) -> task<> {
-    for (int i = 0; i < connections; ++i) group.spawn(echo(co_await listener.accept()));
+    for (int i = 0; i < connections; ++i)
+      group.spawn(echo(co_await listener.accept()));
   };
   co_await with_task_group(body);
 }
@@ -59,9 +62,11 @@ TEST(tcp, a_hundred_connections_are_echoed_at_once) {
     tcp_listener listener(ip_endpoint::loopback(0));
     auto clients = [](std::uint16_t port) -> task<> {
       std::vector<task<std::string>> all;
-      for (int i = 0; i < 100; ++i) all.push_back(echo_client(port, std::string(static_cast<std::size_t>(i) * 997, 'x')));
+      for (int i = 0; i < 100; ++i)
+        all.push_back(echo_client(port, std::string(static_cast<std::size_t>(i) * 997, 'x')));
       const auto answers = co_await gather(std::move(all));
-      for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(answers[i], std::string(i * 997, 'x'));
+      for (std::size_t i = 0; i < 100; ++i)
+        EXPECT_EQ(answers[i], std::string(i * 997, 'x'));
     };
     co_await gather(echo_server(listener, 100), clients(listener.port()));
   };
@@ -81,7 +86,8 @@ TEST(tcp, back_pressure_holds_a_writer_until_the_reader_reads) {
       written = true;
     };
     auto read = [&]() -> task<std::size_t> {
-      for (int i = 0; i < 100; ++i) co_await yield();
+      for (int i = 0; i < 100; ++i)
+        co_await yield();
       EXPECT_FALSE(written);
       co_return (co_await read_all(server)).size();
     };
@@ -180,5 +186,5 @@ TEST(ip_endpoint, reads_numeric_addresses_of_both_families_and_refuses_names) {
   EXPECT_THROW(static_cast<void>(ip_endpoint::parse("localhost", 1)), std::invalid_argument);
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

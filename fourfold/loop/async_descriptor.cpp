@@ -20,12 +20,14 @@ async_descriptor::async_descriptor(int fd, bool make_non_blocking) {
     state_ = std::make_unique<detail::io_descriptor>();
     state_->fd = fd;
     const int flags = ::fcntl(fd, F_GETFL);
-    if (flags < 0 || (make_non_blocking && (flags & O_NONBLOCK) == 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)) {
+    if (flags < 0 ||
+        (make_non_blocking && (flags & O_NONBLOCK) == 0 && ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)) {
       throw std::system_error(errno, std::generic_category(), "fcntl");
     }
     reactor_->attach(*state_);
   } catch (...) {
-    if (fd >= 0) ::close(fd);
+    if (fd >= 0)
+      ::close(fd);
     throw;
   }
 }
@@ -40,9 +42,11 @@ async_descriptor& async_descriptor::operator=(async_descriptor&& other) noexcept
 }
 
 void async_descriptor::close() noexcept {
-  if (!state_) return;
+  if (!state_)
+    return;
   for (detail::io_operation* waiting : {state_->incoming, state_->outgoing}) {
-    if (waiting == nullptr || !reactor_->withdraw(*waiting)) continue;
+    if (waiting == nullptr || !reactor_->withdraw(*waiting))
+      continue;
     waiting->result = -ECANCELED;
     waiting->parked->wake();
   }
@@ -51,12 +55,14 @@ void async_descriptor::close() noexcept {
   state_.reset();
 }
 
-detail::io_awaitable async_descriptor::operation(detail::io_kind kind, void* data, std::size_t size, const char* name) {
-  if (!state_) throw std::system_error(EBADF, std::generic_category(), name);
+detail::io_awaitable async_descriptor::operation(detail::io_kind kind, void* data, std::size_t size,
+                                                 const char* name) {
+  if (!state_)
+    throw std::system_error(EBADF, std::generic_category(), name);
   if (loop::current().reactor() != reactor_) {
     throw wrong_thread(std::string(name) + ": the descriptor belongs to another loop");
   }
   return {reactor_.get(), {.kind = kind, .descriptor = state_.get(), .data = data, .size = size}, name};
 }
 
-}  // namespace fourfold
+} // namespace fourfold

@@ -27,11 +27,13 @@ class [[nodiscard]] io_awaitable final : public coroutine_waiter {
   }
   std::size_t await_resume() {
     leave();
-    if (operation_.result < 0) throw_failure();
+    if (operation_.result < 0)
+      throw_failure();
     return static_cast<std::size_t>(operation_.result);
   }
   void cancel() noexcept override {
-    if (reactor_->withdraw(operation_)) end_cancelled();
+    if (reactor_->withdraw(operation_))
+      end_cancelled();
   }
 
  private:
@@ -42,22 +44,23 @@ class [[nodiscard]] io_awaitable final : public coroutine_waiter {
   const char* name_;
 };
 
-}  // namespace detail
+} // namespace detail
 
-/// A file descriptor of a kind that can wait (socket, pipe, eventfd, pidfd), owned, bound to one loop, and awaitable.
-/// What the classes of the io floor are made of.
+/// A file descriptor of a kind that can wait (socket, pipe, eventfd, pidfd), owned, bound to one loop, and
+/// awaitable. What the classes of the io floor are made of.
 ///
 /// One task may wait in each direction at a time; a second one gets `error`. Closing it ends both waits with
 /// std::system_error (operation_canceled). Cancellation-aware: yes, a cancelled operation has had no effect.
-/// Resumes: on the loop. Threads: the loop's; another thread gets `wrong_thread`. Moving it is fine while nobody waits.
+/// Resumes: on the loop. Threads: the loop's; another thread gets `wrong_thread`. Moving it is fine while
+/// nobody waits.
 class async_descriptor {
  public:
   async_descriptor() noexcept = default;
-  /// Takes over `fd`, makes it non-blocking and binds it to this thread's loop. On failure (std::system_error,
-  /// `wrong_thread`) it is closed.
+  /// Takes over `fd`, makes it non-blocking and binds it to this thread's loop. On failure
+  /// (std::system_error, `wrong_thread`) it is closed.
   explicit async_descriptor(int fd) : async_descriptor(fd, true) {}
-  /// The same for a descriptor whose flags must stay as they are (another process shares them): only readable() may be
-  /// awaited.
+  /// The same for a descriptor whose flags must stay as they are (another process shares them): only
+  /// readable() may be awaited.
   [[nodiscard]] static async_descriptor to_watch(int fd) { return {fd, false}; }
   async_descriptor(async_descriptor&&) noexcept = default;
   async_descriptor& operator=(async_descriptor&& other) noexcept;
@@ -89,7 +92,7 @@ class async_descriptor {
   detail::io_awaitable operation(detail::io_kind kind, void* data, std::size_t size, const char* name);
 
   std::shared_ptr<detail::reactor> reactor_;
-  std::unique_ptr<detail::io_descriptor> state_;  // its address is registered with the kernel
+  std::unique_ptr<detail::io_descriptor> state_; // its address is registered with the kernel
 };
 
-}  // namespace fourfold
+} // namespace fourfold

@@ -7,7 +7,8 @@ namespace fourfold {
 namespace detail {
 
 root_context::~root_context() {
-  if (linked()) unlink();
+  if (linked())
+    unlink();
 }
 
 void root_context::begin(cancel_scope& scope, std::coroutine_handle<> root) noexcept {
@@ -20,21 +21,25 @@ void root_context::run_ready() noexcept {
   set_current(this);
   const bool ended = run_chain(resume_point());
   set_current(nullptr);
-  if (ended) finished();
+  if (ended)
+    finished();
 }
 
-}  // namespace detail
+} // namespace detail
 
 cancel_scope::cancel_scope(cancel_scope* parent, kind k) noexcept
     : parent_(parent),
       shielded_(k == kind::shielded),
       effective_(parent != nullptr && parent->effective_ && !shielded_) {
-  if (parent != nullptr) parent->scopes_.push_back(*this);
+  if (parent != nullptr)
+    parent->scopes_.push_back(*this);
 }
 
 cancel_scope::~cancel_scope() {
-  if (!contexts_.empty() || !scopes_.empty()) misuse("a cancel scope was destroyed while work is still inside");
-  if (linked()) unlink();
+  if (!contexts_.empty() || !scopes_.empty())
+    misuse("a cancel scope was destroyed while work is still inside");
+  if (linked())
+    unlink();
 }
 
 void cancel_scope::cancel() noexcept {
@@ -43,12 +48,14 @@ void cancel_scope::cancel() noexcept {
 }
 
 void cancel_scope::take_effect() noexcept {
-  if (effective_) return;
+  if (effective_)
+    return;
   effective_ = true;
   // Interrupting a wait only queues the chain for resumption, so neither list changes under the walk.
   contexts_.for_each([](detail::root_context& context) { context.set_cancellation_due(true); });
   scopes_.for_each([](cancel_scope& inner) {
-    if (!inner.shielded_) inner.take_effect();
+    if (!inner.shielded_)
+      inner.take_effect();
   });
 }
 
@@ -69,4 +76,4 @@ void cancel_scope::leave(detail::root_context& context) noexcept {
   parent_->adopt(context);
 }
 
-}  // namespace fourfold
+} // namespace fourfold

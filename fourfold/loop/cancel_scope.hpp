@@ -9,7 +9,8 @@ class cancel_scope;
 
 namespace detail {
 
-/// A coroutine context as the loop runs it: the root of a chain, standing in the cancel scope that it is in now.
+/// A coroutine context as the loop runs it: the root of a chain, standing in the cancel scope that it is in
+/// now.
 class root_context : public coroutine_context, public list_links {
  public:
   explicit root_context(scheduler& owner) noexcept : coroutine_context(owner) {}
@@ -36,15 +37,17 @@ class root_context : public coroutine_context, public list_links {
   cancel_scope* scope_ = nullptr;
 };
 
-}  // namespace detail
+} // namespace detail
 
 /// A region of work that is cancelled as a whole: every chain of coroutines inside, and every scope inside.
 ///
-/// Cancellation is a state, not an event: from the moment it is requested, every suspension point inside throws
-/// `cancelled`, the present one first, until the scope is left. So it cannot be swallowed by accident, and clean-up
-/// code that has to await runs in a shielded scope (`shield`), which cancellation from outside does not enter.
+/// Cancellation is a state, not an event: from the moment it is requested, every suspension point inside
+/// throws `cancelled`, the present one first, until the scope is left. So it cannot be swallowed by accident,
+/// and clean-up code that has to await runs in a shielded scope (`shield`), which cancellation from outside
+/// does not enter.
 ///
-/// `with_task_group`, `gather` and `timeout` are made of it; most programs need no other. Threads: the loop's.
+/// `with_task_group`, `gather` and `timeout` are made of it; most programs need no other. Threads: the
+/// loop's.
 class cancel_scope : public list_links {
  public:
   enum class kind : bool { ordinary, shielded };
@@ -79,4 +82,4 @@ class cancel_scope : public list_links {
   intrusive_list<detail::root_context> contexts_;
 };
 
-}  // namespace fourfold
+} // namespace fourfold

@@ -19,4 +19,4 @@ class exception_group : public error {
   std::vector<std::exception_ptr> exceptions_;
 };
 
-}  // namespace fourfold
+} // namespace fourfold

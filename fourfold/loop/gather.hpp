@@ -27,11 +27,11 @@ gathered<T> take_gathered(kept_child<T>& child) {
   }
 }
 
-}  // namespace detail
+} // namespace detail
 
-/// Starts the tasks in the order of the arguments, beside one another, and returns their results in the order of the arguments, as a tuple (void gives a
-/// `std::monostate`). If one fails, the others are cancelled and waited for, and its exception is thrown (an
-/// `exception_group` if more failed).
+/// Starts the tasks in the order of the arguments, beside one another, and returns their results in the order
+/// of the arguments, as a tuple (void gives a `std::monostate`). If one fails, the others are cancelled and
+/// waited for, and its exception is thrown (an `exception_group` if more failed).
 ///
 ///   auto [a, b] = co_await gather(fetch("a"), fetch("b"));
 ///
@@ -44,25 +44,30 @@ task<std::tuple<detail::gathered<T>...>> gather(task<T>... tasks) {
   std::apply([](auto&... child) { (child.start(), ...); }, children);
   co_await scope.join();
   scope.leave_and_rethrow();
-  co_return std::apply([](auto&... child) { return std::tuple<detail::gathered<T>...>{detail::take_gathered(child)...}; },
-                       children);
+  co_return std::apply(
+      [](auto&... child) { return std::tuple<detail::gathered<T>...>{detail::take_gathered(child)...}; },
+      children);
 }
 
 /// The same for any number of tasks of one type; the results come as a vector (nothing for void).
 template <class T>
-task<std::conditional_t<std::is_void_v<T>, void, std::vector<detail::gathered<T>>>> gather(std::vector<task<T>> tasks) {
+task<std::conditional_t<std::is_void_v<T>, void, std::vector<detail::gathered<T>>>>
+gather(std::vector<task<T>> tasks) {
   detail::child_scope scope;
   std::deque<detail::kept_child<T>> children;
-  for (task<T>& t : tasks) children.emplace_back(detail::child_seed<T>{scope, std::move(t)});
-  for (auto& child : children) child.start();
+  for (task<T>& t : tasks)
+    children.emplace_back(detail::child_seed<T>{scope, std::move(t)});
+  for (auto& child : children)
+    child.start();
   co_await scope.join();
   scope.leave_and_rethrow();
   if constexpr (!std::is_void_v<T>) {
     std::vector<T> results;
     results.reserve(children.size());
-    for (auto& child : children) results.push_back(child.take());
+    for (auto& child : children)
+      results.push_back(child.take());
     co_return results;
   }
 }
 
-}  // namespace fourfold
+} // namespace fourfold

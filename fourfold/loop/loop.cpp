@@ -29,21 +29,24 @@ void drop_all(ready_item* item) noexcept {
   }
 }
 
-// How long ready coroutines may run before descriptors are looked at: a look costs about a microsecond, so this bounds
-// its share to a few per cent, and bounds what a storm of ready coroutines can delay I/O and timers by.
+// How long ready coroutines may run before descriptors are looked at: a look costs about a microsecond, so
+// this bounds its share to a few per cent, and bounds what a storm of ready coroutines can delay I/O and
+// timers by.
 constexpr auto poll_interval = std::chrono::microseconds(50);
 // How many ready items run between two looks at the clock.
 constexpr int batch = 64;
 
-}  // namespace
+} // namespace
 
 loop::loop() : reactor_(detail::make_reactor()) {}
 
 loop::~loop() {
-  if (scope_ != nullptr) misuse("a loop was destroyed while it runs");
+  if (scope_ != nullptr)
+    misuse("a loop was destroyed while it runs");
   drop_all(std::exchange(first_ready_, nullptr));
   // Until it stays empty: a call not dropped yet can still be cancelled, which posts.
-  while (ready_item* left = inbox_.take_all()) drop_all(left);
+  while (ready_item* left = inbox_.take_all())
+    drop_all(left);
   // A producer that was told to ring is on its way to the reactor.
   reactor_->absorb_wakes(bells_announced_);
 }
@@ -51,13 +54,16 @@ loop::~loop() {
 loop* loop::current_or_null() noexcept { return running_loop; }
 
 loop& loop::current() {
-  if (running_loop == nullptr) throw wrong_thread("no loop runs on this thread");
+  if (running_loop == nullptr)
+    throw wrong_thread("no loop runs on this thread");
   return *running_loop;
 }
 
 loop::run_scope::run_scope(loop& l) : loop_(l) {
-  if (running_loop != nullptr) throw wrong_thread("loop: run() inside of a running loop; co_await the task instead");
-  if (l.scope_ != nullptr) throw wrong_thread("loop: run() while the loop runs on another thread");
+  if (running_loop != nullptr)
+    throw wrong_thread("loop: run() inside of a running loop; co_await the task instead");
+  if (l.scope_ != nullptr)
+    throw wrong_thread("loop: run() while the loop runs on another thread");
   running_loop = &l;
   l.scope_ = &scope_;
 }
@@ -78,22 +84,26 @@ void loop::give(ready_item& item) noexcept {
 }
 
 void loop::run_until_ready(const detail::future_state_base& result) {
-  while (!result.ready()) turn(&result);
+  while (!result.ready())
+    turn(&result);
 }
 
 void loop::end_remaining_tasks() {
   scope_->cancel();
-  while (live_tasks_ != 0 || first_ready_ != nullptr) turn(nullptr);
+  while (live_tasks_ != 0 || first_ready_ != nullptr)
+    turn(nullptr);
 }
 
 void loop::turn(const detail::future_state_base* until) {
   collect_inbox();
   run_ready_batch();
   const bool idle = first_ready_ == nullptr;
-  if (idle && timers_.empty()) return sleep_until_next(until);
+  if (idle && timers_.empty())
+    return sleep_until_next(until);
   const auto now = clock::now();
   timers_.fire(now);
-  if (first_ready_ == nullptr) return sleep_until_next(until);
+  if (first_ready_ == nullptr)
+    return sleep_until_next(until);
   if (now - last_poll_ >= poll_interval) {
     last_poll_ = now;
     reactor_->wait(now);
@@ -104,13 +114,15 @@ void loop::run_ready_batch() noexcept {
   for (int i = 0; i < batch && first_ready_ != nullptr; ++i) {
     ready_item& item = *first_ready_;
     first_ready_ = item.next_ready;
-    if (first_ready_ == nullptr) last_ready_ = &first_ready_;
+    if (first_ready_ == nullptr)
+      last_ready_ = &first_ready_;
     item.run_ready();
   }
 }
 
 void loop::collect_inbox() noexcept {
-  if (inbox_.empty()) return;
+  if (inbox_.empty())
+    return;
   for (ready_item* item = inbox_.take_all(); item != nullptr;) {
     ready_item* next = item->next_ready;
     enqueue(*item);
@@ -119,12 +131,15 @@ void loop::collect_inbox() noexcept {
 }
 
 void loop::sleep_until_next(const detail::future_state_base* until) {
-  // The end of run() may have come with the last item; then there is nothing to sleep for: nothing is live, or what is
-  // has yet to be cancelled.
-  if (live_tasks_ == 0 || (until != nullptr && until->ready())) return;
-  if (!inbox_.fall_asleep()) return;
+  // The end of run() may have come with the last item; then there is nothing to sleep for: nothing is live,
+  // or what is has yet to be cancelled.
+  if (live_tasks_ == 0 || (until != nullptr && until->ready()))
+    return;
+  if (!inbox_.fall_asleep())
+    return;
   reactor_->wait(timers_.next());
-  if (inbox_.wake_up()) ++bells_announced_;
+  if (inbox_.wake_up())
+    ++bells_announced_;
 }
 
 namespace detail {
@@ -155,7 +170,8 @@ void loop_call_host::close_scope(root_context& context) noexcept {
 bool loop_call_host::post_cancellation(std::move_only_function<void()> cancel) noexcept {
   // Under the lock the loop cannot end: it waits for this call, and the call ends by forget_loop().
   const std::lock_guard guard(lock_);
-  if (owner_ == nullptr) return false;
+  if (owner_ == nullptr)
+    return false;
   try {
     static_cast<loop*>(owner_)->post(std::move(cancel));
     return true;
@@ -169,5 +185,5 @@ void loop_call_host::forget_loop() noexcept {
   owner_ = nullptr;
 }
 
-}  // namespace detail
-}  // namespace fourfold
+} // namespace detail
+} // namespace fourfold

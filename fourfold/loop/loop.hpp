@@ -19,18 +19,21 @@ namespace fourfold {
 namespace detail {
 class reactor;
 }
-/// An event loop: runs coroutines, timers and I/O on the one thread that calls run(). Nothing inside is locked.
+/// An event loop: runs coroutines, timers and I/O on the one thread that calls run(). Nothing inside is
+/// locked.
 ///
 ///   int main() { return fourfold::run(program()); }       // the usual way: a loop for one task
 ///
 ///   loop l;  l.run(first());  l.run(second());             // a loop that is used again
-///   l.submit(handle, request);                             // from another thread: a call on this loop, as a future
+///   l.submit(handle, request);                             // from another thread: a call on this loop, as a
+///   future
 ///
 /// When run()'s task ends, tasks still running that were spawned meanwhile are cancelled and waited for.
 ///
-/// Threads: run() and everything awaited inside belong to one thread at a time; post(), submit() and wake-ups come from
-/// any. Destroying a loop that runs is misuse. Calls submitted to a loop that is destroyed before it runs them get `pool_closed`.
-/// Bad at: long computations between two awaits, which delay everything else on the loop; submit those to a pool.
+/// Threads: run() and everything awaited inside belong to one thread at a time; post(), submit() and wake-ups
+/// come from any. Destroying a loop that runs is misuse. Calls submitted to a loop that is destroyed before
+/// it runs them get `pool_closed`. Bad at: long computations between two awaits, which delay everything else
+/// on the loop; submit those to a pool.
 class loop final : public scheduler {
  public:
   /// Throws std::system_error when the kernel gives no descriptor.
@@ -39,8 +42,8 @@ class loop final : public scheduler {
   loop(const loop&) = delete;
   loop& operator=(const loop&) = delete;
 
-  /// Runs `main`, and everything it starts, to the end on this thread. Throws what it throws; `wrong_thread` if a loop
-  /// runs on this thread already.
+  /// Runs `main`, and everything it starts, to the end on this thread. Throws what it throws; `wrong_thread`
+  /// if a loop runs on this thread already.
   template <class T>
   T run(task<T> main);
 
@@ -52,8 +55,8 @@ class loop final : public scheduler {
   /// Runs `f()` on the loop, soon, in the order of posting. `f` must not throw. Any thread.
   void post(std::move_only_function<void()> f);
 
-  /// Calls `f(args...)` on the loop: a function, or a coroutine function, which is then run there. Arguments are moved
-  /// in. Any thread, the loop's own included.
+  /// Calls `f(args...)` on the loop: a function, or a coroutine function, which is then run there. Arguments
+  /// are moved in. Any thread, the loop's own included.
   template <class F, class... A>
   future<call_result_t<F, A...>> submit(F f, A... args);
 
@@ -112,9 +115,10 @@ class loop final : public scheduler {
   alignas(64) detail::inbox inbox_;
 };
 
-/// Starts `work` on this thread's loop, beside its caller, and returns its result as a future. The loop's run() does not
-/// end before it: a task still running then is cancelled. An exception that nobody takes from the future is lost;
-/// prefer a task group for work whose failure matters. Throws `wrong_thread` where no loop runs.
+/// Starts `work` on this thread's loop, beside its caller, and returns its result as a future. The loop's
+/// run() does not end before it: a task still running then is cancelled. An exception that nobody takes from
+/// the future is lost; prefer a task group for work whose failure matters. Throws `wrong_thread` where no
+/// loop runs.
 template <class T>
 future<T> spawn(task<T> work) {
   return loop::current().submit([work = std::move(work)]() mutable { return std::move(work); });
@@ -133,7 +137,7 @@ future<call_result_t<F, A...>> loop::submit(F f, A... args) {
     return std::invoke(std::move(f), std::move(args)...);
   };
   auto call = detail::make_state<detail::loop_call<result, decltype(bound)>>(*this, std::move(bound));
-  call->add_reference();  // the loop's own, dropped when the call has ended
+  call->add_reference(); // the loop's own, dropped when the call has ended
   give(*call);
   return future<result>(std::move(call));
 }
@@ -148,4 +152,4 @@ T loop::run(task<T> main) {
   return state->take();
 }
 
-}  // namespace fourfold
+} // namespace fourfold

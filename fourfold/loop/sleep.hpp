@@ -21,7 +21,8 @@ class [[nodiscard]] sleep_awaitable final : public coroutine_waiter {
   void await_resume() { leave(); }
 
   void cancel() noexcept override {
-    if (static_cast<loop&>(context().owner()).timers().withdraw(*this)) end_cancelled();
+    if (static_cast<loop&>(context().owner()).timers().withdraw(*this))
+      end_cancelled();
   }
 
  private:
@@ -39,21 +40,22 @@ class [[nodiscard]] yield_awaitable {
     static_cast<loop&>(context_->owner()).enqueue(*context_);
   }
   void await_resume() const {
-    if (context_->cancellation_due()) throw_cancelled();
+    if (context_->cancellation_due())
+      throw_cancelled();
   }
 
  private:
   coroutine_context* context_ = nullptr;
 };
 
-}  // namespace detail
+} // namespace detail
 
 /// Lets everything else that is ready run first. Cancellation-aware: yes. Threads: the loop's.
 inline detail::yield_awaitable yield() noexcept { return {}; }
 
-/// Suspends until `deadline`; those with the same deadline go on in the order in which they began to sleep. A deadline
-/// that has passed suspends until the loop's next turn. Never early; late by what the loop is busy with.
-/// Cancellation-aware: yes. Threads: the loop's.
+/// Suspends until `deadline`; those with the same deadline go on in the order in which they began to sleep. A
+/// deadline that has passed suspends until the loop's next turn. Never early; late by what the loop is busy
+/// with. Cancellation-aware: yes. Threads: the loop's.
 inline detail::sleep_awaitable sleep_until(clock::time_point deadline) noexcept {
   return detail::sleep_awaitable(deadline);
 }
@@ -64,4 +66,4 @@ detail::sleep_awaitable sleep(std::chrono::duration<Rep, Period> duration) {
   return detail::sleep_awaitable(deadline_after(duration));
 }
 
-}  // namespace fourfold
+} // namespace fourfold

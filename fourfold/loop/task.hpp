@@ -34,7 +34,8 @@ class task_promise_base : public frame_allocated {
 
  protected:
   void rethrow_if_failed() {
-    if (exception_) std::rethrow_exception(std::exchange(exception_, nullptr));
+    if (exception_)
+      std::rethrow_exception(std::exchange(exception_, nullptr));
   }
 
  private:
@@ -50,20 +51,20 @@ class task_promise_base : public frame_allocated {
   std::exception_ptr exception_;
 };
 
-}  // namespace detail
+} // namespace detail
 
-/// A coroutine that computes a `T` (an object, a reference or void). Calling it runs nothing: it starts when it is
-/// awaited, or when it is handed to `run`, `spawn`, a task group or `gather`, and is awaited once.
+/// A coroutine that computes a `T` (an object, a reference or void). Calling it runs nothing: it starts when
+/// it is awaited, or when it is handed to `run`, `spawn`, a task group or `gather`, and is awaited once.
 ///
 ///   task<int> answer() { co_return 42; }
 ///   task<> use() { int n = co_await answer(); }
 ///
-/// Awaiting is a function call: it never goes through the loop's queue, and a chain of any depth uses a bounded stack.
-/// Arguments are kept in the coroutine's frame as they are declared: a reference parameter must outlive the task.
-/// A lambda that is a coroutine must outlive its task if it captures anything.
+/// Awaiting is a function call: it never goes through the loop's queue, and a chain of any depth uses a
+/// bounded stack. Arguments are kept in the coroutine's frame as they are declared: a reference parameter
+/// must outlive the task. A lambda that is a coroutine must outlive its task if it captures anything.
 ///
-/// Cancellation-aware: itself never waits; what it awaits is. Resumes on the loop it runs on. Threads: the loop's.
-/// Destroying a task that was never started runs none of its body.
+/// Cancellation-aware: itself never waits; what it awaits is. Resumes on the loop it runs on. Threads: the
+/// loop's. Destroying a task that was never started runs none of its body.
 template <class T>
 class [[nodiscard]] task {
  public:
@@ -76,15 +77,18 @@ class [[nodiscard]] task {
     return *this;
   }
   ~task() {
-    if (coroutine_) coroutine_.destroy();
+    if (coroutine_)
+      coroutine_.destroy();
   }
 
   /// False after being moved from.
   [[nodiscard]] bool valid() const noexcept { return static_cast<bool>(coroutine_); }
 
   [[nodiscard]] auto operator co_await() && {
-    if (!coroutine_) throw error("task: awaited after it was moved from");
-    if (coroutine_.done()) throw error("task: awaited twice");
+    if (!coroutine_)
+      throw error("task: awaited after it was moved from");
+    if (coroutine_.done())
+      throw error("task: awaited twice");
     return awaiter{coroutine_};
   }
 
@@ -115,9 +119,11 @@ namespace detail {
 template <class T>
 class task_promise final : public task_promise_base {
  public:
-  task<T> get_return_object() noexcept { return task<T>(std::coroutine_handle<task_promise>::from_promise(*this)); }
+  task<T> get_return_object() noexcept {
+    return task<T>(std::coroutine_handle<task_promise>::from_promise(*this));
+  }
 
-  template <class U = T>  // for co_return {…}
+  template <class U = T> // for co_return {…}
     requires std::is_constructible_v<T, U&&>
   void return_value(U&& value) {
     value_.emplace(std::forward<U>(value));
@@ -135,7 +141,9 @@ class task_promise final : public task_promise_base {
 template <class T>
 class task_promise<T&> final : public task_promise_base {
  public:
-  task<T&> get_return_object() noexcept { return task<T&>(std::coroutine_handle<task_promise>::from_promise(*this)); }
+  task<T&> get_return_object() noexcept {
+    return task<T&>(std::coroutine_handle<task_promise>::from_promise(*this));
+  }
   void return_value(T& value) noexcept { value_ = &value; }
   T& take() {
     rethrow_if_failed();
@@ -167,11 +175,12 @@ struct unwrapped_task<task<T>> {
   using type = T;
 };
 
-}  // namespace detail
+} // namespace detail
 
-/// The result of calling `f(args...)`: `T` both for a function that returns `T` and for a coroutine function that
-/// returns `task<T>`.
+/// The result of calling `f(args...)`: `T` both for a function that returns `T` and for a coroutine function
+/// that returns `task<T>`.
 template <class F, class... A>
-using call_result_t = typename detail::unwrapped_task<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>::type;
+using call_result_t =
+    typename detail::unwrapped_task<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>::type;
 
-}  // namespace fourfold
+} // namespace fourfold

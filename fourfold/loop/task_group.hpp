@@ -14,8 +14,9 @@ class task_group {
  public:
   task_group() = default;
 
-  /// Starts `work` beside the caller; also from inside a child, also while the group is being left. Its result is
-  /// dropped; its failure cancels the group. In a cancelled group it still starts, and ends at its first suspension.
+  /// Starts `work` beside the caller; also from inside a child, also while the group is being left. Its
+  /// result is dropped; its failure cancels the group. In a cancelled group it still starts, and ends at its
+  /// first suspension.
   template <class T>
   void spawn(task<T> work) {
     new detail::detached_child<T>(children_, std::move(work));
@@ -35,7 +36,8 @@ class task_group {
   detail::child_scope children_;
 };
 
-/// Runs `body(group)`, a coroutine, and then waits for every task that was spawned into the group. No child outlives it.
+/// Runs `body(group)`, a coroutine, and then waits for every task that was spawned into the group. No child
+/// outlives it.
 ///
 ///   auto body = [&](task_group& group) -> task<> {
 ///     group.spawn(download(a));
@@ -44,9 +46,10 @@ class task_group {
 ///   };
 ///   co_await with_task_group(body);
 ///
-/// If the body or a child fails, the others are cancelled and waited for; then that exception is thrown, or an
-/// `exception_group` if more than one failed. (Name the closure as above: g++ 12 miscompiles a capturing lambda written
-/// inside of a co_await expression.) Cancellation-aware: yes, it cancels body and children, waits, and throws `cancelled`.
+/// If the body or a child fails, the others are cancelled and waited for; then that exception is thrown, or
+/// an `exception_group` if more than one failed. (Name the closure as above: g++ 12 miscompiles a capturing
+/// lambda written inside of a co_await expression.) Cancellation-aware: yes, it cancels body and children,
+/// waits, and throws `cancelled`.
 template <class Body>
   requires std::invocable<Body&, task_group&>
 task<> with_task_group(Body body) {
@@ -63,4 +66,4 @@ task<> with_task_group(Body body) {
   group.children_.leave_and_rethrow();
 }
 
-}  // namespace fourfold
+} // namespace fourfold

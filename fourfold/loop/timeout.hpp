@@ -17,7 +17,8 @@ class deadline_scope final : private waiter {
  public:
   explicit deadline_scope(clock::time_point deadline)
       : context_(root_context::current_or_throw()), scope_(&context_.scope()) {
-    if (deadline != never) loop::current().timers().arm(*this, deadline);
+    if (deadline != never)
+      loop::current().timers().arm(*this, deadline);
     scope_.enter(context_);
   }
   ~deadline_scope() { leave(); }
@@ -26,7 +27,8 @@ class deadline_scope final : private waiter {
 
   /// Leaves the scope; true when the deadline, and nothing around it, cancelled what was inside.
   bool leave() noexcept {
-    if (!inside_) return false;
+    if (!inside_)
+      return false;
     inside_ = false;
     static_cast<loop&>(context_.owner()).timers().withdraw(*this);
     scope_.leave(context_);
@@ -41,10 +43,11 @@ class deadline_scope final : private waiter {
   bool inside_ = true;
 };
 
-}  // namespace detail
+} // namespace detail
 
 /// Runs `work`, and cancels it at `deadline`: down to the system call, and waiting until it has ended. Throws
-/// `timed_out` then. A result that was there first is never lost. Nested limits: the one that passes is the one that throws.
+/// `timed_out` then. A result that was there first is never lost. Nested limits: the one that passes is the
+/// one that throws.
 ///
 ///   auto page = co_await timeout(5s, fetch(url));
 ///
@@ -55,19 +58,21 @@ task<T> timeout_at(clock::time_point deadline, task<T> work) {
   try {
     co_return co_await std::move(work);
   } catch (const cancelled&) {
-    if (!scope.leave()) throw;
+    if (!scope.leave())
+      throw;
   }
   throw timed_out();
 }
 
-/// The same, for a duration from now. With zero or less, `work` does what needs no waiting, and is cancelled when it waits.
+/// The same, for a duration from now. With zero or less, `work` does what needs no waiting, and is cancelled
+/// when it waits.
 template <class Rep, class Period, class T>
 task<T> timeout(std::chrono::duration<Rep, Period> duration, task<T> work) {
   return timeout_at(deadline_after(duration), std::move(work));
 }
 
-/// Runs `work` out of reach of any cancellation from outside: for clean-up that has to await. Cancellation requested
-/// meanwhile is delivered after it.
+/// Runs `work` out of reach of any cancellation from outside: for clean-up that has to await. Cancellation
+/// requested meanwhile is delivered after it.
 template <class T>
 task<T> shield(task<T> work) {
   auto& context = detail::root_context::current_or_throw();
@@ -80,4 +85,4 @@ task<T> shield(task<T> work) {
   co_return co_await std::move(work);
 }
 
-}  // namespace fourfold
+} // namespace fourfold

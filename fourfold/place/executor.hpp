@@ -6,8 +6,8 @@
 
 namespace fourfold {
 
-/// A place to run calls: `loop`, `thread_pool`, `process_pool`, or yours. Code that takes one as an argument is written
-/// once and runs anywhere:
+/// A place to run calls: `loop`, `thread_pool`, `process_pool`, or yours. Code that takes one as an argument
+/// is written once and runs anywhere:
 ///
 ///   auto sum(executor auto& place) { return place.submit(add, 1, 2); }        // a future<int>
 ///
@@ -27,4 +27,4 @@ template <executor E>
   }
 }
 
-}  // namespace fourfold
+} // namespace fourfold

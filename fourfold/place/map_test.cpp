@@ -24,7 +24,8 @@ static_assert(!executor<int>);
 std::int64_t square(std::int64_t n) { return n * n; }
 std::string describe(int n) { return "number " + std::to_string(n); }
 int fail_at_seven(int n) {
-  if (n == 7) throw std::out_of_range("seven");
+  if (n == 7)
+    throw std::out_of_range("seven");
   return n;
 }
 task<int> twice_later(int n) {
@@ -44,13 +45,14 @@ void expect_squares_in_order(E& place, std::size_t count) {
   const auto inputs = numbers(count);
   const auto squares = map(place, square, inputs).get(30s);
   ASSERT_EQ(squares.size(), count);
-  for (std::size_t i = 0; i < count; ++i) ASSERT_EQ(squares[i], inputs[i] * inputs[i]);
+  for (std::size_t i = 0; i < count; ++i)
+    ASSERT_EQ(squares[i], inputs[i] * inputs[i]);
 }
 
 TEST(map, gives_results_in_the_order_of_the_inputs_on_threads_and_in_processes) {
   thread_pool threads({.threads = 3});
   process_pool processes({.workers = 2});
-  for (const std::size_t count : {0, 1, 5, 1000, 20000}) {
+  for (const std::size_t count : {0U, 1U, 5U, 1000U, 20000U}) {
     expect_squares_in_order(threads, count);
     expect_squares_in_order(processes, count);
   }
@@ -70,7 +72,8 @@ TEST(map, runs_a_coroutine_function_many_at_once_on_the_workers_loops) {
   const std::vector<int> inputs(all.begin(), all.end());
   const auto results = map(processes, twice_later, inputs).get(30s);
   ASSERT_EQ(results.size(), inputs.size());
-  for (std::size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i], 2 * inputs[i]);
+  for (std::size_t i = 0; i < results.size(); ++i)
+    EXPECT_EQ(results[i], 2 * inputs[i]);
 }
 
 TEST(map, the_failure_of_one_input_is_the_failure_of_the_map) {
@@ -87,7 +90,8 @@ TEST(map, a_failure_stops_what_has_not_begun) {
   auto begun = std::make_shared<std::atomic<int>>(0);
   auto count = [begun](int n) {
     ++*begun;
-    if (n == 0) throw std::runtime_error("first");
+    if (n == 0)
+      throw std::runtime_error("first");
     return n;
   };
   std::vector<int> inputs(50);
@@ -106,7 +110,8 @@ TEST(map, of_a_function_without_result_waits_for_all) {
 TEST(map, moves_from_a_range_that_is_given_away) {
   thread_pool threads({.threads = 2});
   std::vector<std::unique_ptr<int>> inputs;
-  for (int i = 0; i < 10; ++i) inputs.push_back(std::make_unique<int>(i));
+  for (int i = 0; i < 10; ++i)
+    inputs.push_back(std::make_unique<int>(i));
   const auto values = map(threads, [](std::unique_ptr<int> p) { return *p; }, std::move(inputs)).get(30s);
   EXPECT_EQ(values, (std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
 }
@@ -126,5 +131,5 @@ TEST(map, a_pool_that_is_closed_refuses_it) {
   EXPECT_THROW(map(threads, square, numbers(3)), pool_closed);
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

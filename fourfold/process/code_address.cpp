@@ -10,9 +10,10 @@
 namespace fourfold {
 namespace {
 
-std::uint64_t fnv1a(std::string_view text) noexcept {  // http://www.isthe.com/chongo/tech/comp/fnv/
+std::uint64_t fnv1a(std::string_view text) noexcept { // http://www.isthe.com/chongo/tech/comp/fnv/
   std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  for (const char c : text)
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   return hash;
 }
 
@@ -40,7 +41,8 @@ struct address_query {
 int find_module_of_address(dl_phdr_info* info, std::size_t, void* argument) {
   auto& query = *static_cast<address_query*>(argument);
   const std::uint64_t offset = query.absolute - info->dlpi_addr;
-  if (!holds_code(*info, offset)) return 0;
+  if (!holds_code(*info, offset))
+    return 0;
   query.found = {.module = module_of(*info), .offset = offset};
   return 1;
 }
@@ -52,7 +54,8 @@ struct module_query {
 
 int find_address_in_module(dl_phdr_info* info, std::size_t, void* argument) {
   auto& query = *static_cast<module_query*>(argument);
-  if (module_of(*info) != query.wanted.module || !holds_code(*info, query.wanted.offset)) return 0;
+  if (module_of(*info) != query.wanted.module || !holds_code(*info, query.wanted.offset))
+    return 0;
   query.found = info->dlpi_addr + query.wanted.offset;
   return 1;
 }
@@ -62,12 +65,14 @@ struct executable_code {
   executable_code() noexcept {
     ::dl_iterate_phdr(
         [](dl_phdr_info* info, std::size_t, void* argument) {
-          if (module_of(*info) != 0) return 0;
+          if (module_of(*info) != 0)
+            return 0;
           auto& self = *static_cast<executable_code*>(argument);
           self.base = info->dlpi_addr;
           for (int i = 0; i < info->dlpi_phnum; ++i) {
             const auto& segment = info->dlpi_phdr[i];
-            if (segment.p_type != PT_LOAD || (segment.p_flags & PF_X) == 0) continue;
+            if (segment.p_type != PT_LOAD || (segment.p_flags & PF_X) == 0)
+              continue;
             self.first = segment.p_vaddr;
             self.size = segment.p_memsz;
           }
@@ -87,11 +92,12 @@ const executable_code& executable() noexcept {
   return code;
 }
 
-}  // namespace
+} // namespace
 
 code_address to_code_address(const void* address) {
   const std::uint64_t offset = reinterpret_cast<std::uint64_t>(address) - executable().base;
-  if (executable().holds(offset)) return {.module = 0, .offset = offset};
+  if (executable().holds(offset))
+    return {.module = 0, .offset = offset};
   address_query query{.absolute = reinterpret_cast<std::uint64_t>(address), .found = {}};
   if (::dl_iterate_phdr(&find_module_of_address, &query) == 0) {
     throw error("a function address is in no loaded module; it cannot travel to another process");
@@ -105,9 +111,11 @@ const void* from_code_address(const code_address& address) {
   }
   module_query query{.wanted = address, .found = 0};
   if (::dl_iterate_phdr(&find_address_in_module, &query) == 0) {
-    throw decode_error("a function lives in a module that this process has not loaded (dlopen in main?), or not in its code");
+    throw decode_error(
+        "a function lives in a module that this process has not loaded (dlopen in main?), or not in its "
+        "code");
   }
   return reinterpret_cast<const void*>(query.found);
 }
 
-}  // namespace fourfold
+} // namespace fourfold

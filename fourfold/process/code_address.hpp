@@ -6,8 +6,8 @@
 
 namespace fourfold {
 
-/// Where a function lives, in terms that another process of the same build understands, whose executable and libraries
-/// are loaded elsewhere: a module and an offset in it.
+/// Where a function lives, in terms that another process of the same build understands, whose executable and
+/// libraries are loaded elsewhere: a module and an offset in it.
 struct code_address {
   /// 0: the executable; else a hash of the shared library's path.
   std::uint64_t module = 0;
@@ -16,8 +16,8 @@ struct code_address {
 
 /// Throws `error` if `address` is in no loaded module.
 [[nodiscard]] code_address to_code_address(const void* address);
-/// Throws decode_error if the module is not loaded in this process (a library that main() loaded with dlopen), or the
-/// offset is not in its code.
+/// Throws decode_error if the module is not loaded in this process (a library that main() loaded with
+/// dlopen), or the offset is not in its code.
 [[nodiscard]] const void* from_code_address(const code_address& address);
 
 /// Function pointers travel as their code address.
@@ -32,7 +32,8 @@ struct codec<R (*)(A...)> {
   static pointer decode(decoder& in) {
     const auto module = in.read<std::uint64_t>();
     const auto offset = in.read<std::uint64_t>();
-    return reinterpret_cast<pointer>(const_cast<void*>(from_code_address({.module = module, .offset = offset})));
+    return reinterpret_cast<pointer>(
+        const_cast<void*>(from_code_address({.module = module, .offset = offset})));
   }
 };
 template <class R, class... A>
@@ -43,4 +44,4 @@ struct codec<R (*)(A...) noexcept> {
   static pointer decode(decoder& in) { return reinterpret_cast<pointer>(codec<R (*)(A...)>::decode(in)); }
 };
 
-}  // namespace fourfold
+} // namespace fourfold

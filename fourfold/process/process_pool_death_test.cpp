@@ -4,8 +4,8 @@
 #include <fourfold/loop/sleep.hpp>
 #include <fourfold/process/process_pool.hpp>
 
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -45,7 +45,8 @@ pid_t parent_of_me() { return ::getppid(); }
 /// Waits until a process, child or not, has ended; false after 20 s.
 bool has_ended(pid_t pid) {
   const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  if (pidfd < 0) return true;
+  if (pidfd < 0)
+    return true;
   pollfd watched{.fd = pidfd, .events = POLLIN, .revents = 0};
   const bool ended = ::poll(&watched, 1, 20'000) == 1;
   ::close(pidfd);
@@ -55,10 +56,12 @@ bool has_ended(pid_t pid) {
 TEST(process_pool_death, a_crash_fails_only_its_own_task) {
   process_pool pool({.workers = 2});
   std::vector<future<int>> before;
-  for (int i = 0; i < 50; ++i) before.push_back(pool.submit(add, i, 1));
+  for (int i = 0; i < 50; ++i)
+    before.push_back(pool.submit(add, i, 1));
   future<void> crash = pool.submit(die_by, SIGSEGV);
   std::vector<future<int>> after;
-  for (int i = 0; i < 50; ++i) after.push_back(pool.submit(add, i, 2));
+  for (int i = 0; i < 50; ++i)
+    after.push_back(pool.submit(add, i, 2));
   try {
     crash.get(30s);
     FAIL();
@@ -99,12 +102,14 @@ TEST(process_pool_death, every_way_to_die_is_named) {
 TEST(process_pool_death, a_crash_fails_all_coroutines_on_that_worker_and_no_others) {
   process_pool pool({.workers = 1});
   std::vector<future<int>> waiting;
-  for (int i = 0; i < 10; ++i) waiting.push_back(pool.submit(wait_long, i));
+  for (int i = 0; i < 10; ++i)
+    waiting.push_back(pool.submit(wait_long, i));
   auto barrier = pool.submit(add, 0, 0);
-  barrier.get(30s);  // calls begin in order, so all ten run
+  barrier.get(30s); // calls begin in order, so all ten run
   future<void> crash = pool.submit(die_by, SIGKILL);
   EXPECT_THROW(crash.get(30s), worker_died);
-  for (auto& one : waiting) EXPECT_THROW(one.get(30s), worker_died);
+  for (auto& one : waiting)
+    EXPECT_THROW(one.get(30s), worker_died);
   EXPECT_EQ(pool.submit(add, 1, 1).get(30s), 2);
 }
 
@@ -118,7 +123,8 @@ TEST(process_pool_death, killing_random_workers_loses_exactly_what_they_ran) {
     return n + mark;
   };
   std::vector<future<int>> results;
-  for (int i = 0; i < calls; ++i) results.push_back(pool.submit(work, i));
+  for (int i = 0; i < calls; ++i)
+    results.push_back(pool.submit(work, i));
 
   std::atomic<bool> over = false;
   std::size_t kills = 0;
@@ -127,7 +133,8 @@ TEST(process_pool_death, killing_random_workers_loses_exactly_what_they_ran) {
     while (!over) {
       ::usleep(50'000);
       const auto pids = pool.worker_pids();
-      if (!pids.empty() && ::kill(pids[random() % pids.size()], SIGKILL) == 0) ++kills;
+      if (!pids.empty() && ::kill(pids[random() % pids.size()], SIGKILL) == 0)
+        ++kills;
     }
   });
   int finished = 0;
@@ -146,7 +153,8 @@ TEST(process_pool_death, killing_random_workers_loses_exactly_what_they_ran) {
   killer.join();
   EXPECT_EQ(finished + static_cast<int>(died), calls);
   EXPECT_GT(kills, 0U);
-  EXPECT_LE(died, kills);  // one function at a time: a kill costs one call, or none if the worker was between two
+  EXPECT_LE(died,
+            kills); // one function at a time: a kill costs one call, or none if the worker was between two
   const auto statistics = pool.statistics();
   EXPECT_EQ(statistics.failed_by_death, died);
   EXPECT_EQ(statistics.finished, static_cast<std::uint64_t>(finished));
@@ -170,12 +178,14 @@ TEST(process_pool_death, killing_the_template_again_and_again_under_load_resolve
   std::vector<future<pid_t>> results;
   int died = 0;
   for (int round = 0; round < 20; ++round) {
-    for (int i = 0; i < 200; ++i) results.push_back(pool.submit(parent_of_me));
+    for (int i = 0; i < 200; ++i)
+      results.push_back(pool.submit(parent_of_me));
     pid_t killed = 0;
     for (auto& result : results) {
       try {
         const pid_t now = result.get(30s);
-        if (killed == 0 && ::kill(now, SIGKILL) == 0) killed = now;
+        if (killed == 0 && ::kill(now, SIGKILL) == 0)
+          killed = now;
       } catch (const worker_died&) {
         ++died;
       }
@@ -189,18 +199,22 @@ TEST(process_pool_death, a_pool_that_ends_leaves_no_process_and_no_zombie) {
   std::vector<pid_t> pids;
   {
     process_pool pool({.workers = 3});
-    for (int i = 0; i < 20; ++i) pool.submit(add, i, i);
+    for (int i = 0; i < 20; ++i)
+      pool.submit(add, i, i);
     pids = {pool.submit(parent_of_me).get(30s)};
-    for (const pid_t pid : pool.worker_pids()) pids.push_back(pid);
+    for (const pid_t pid : pool.worker_pids())
+      pids.push_back(pid);
   }
   // Reaped, not only dead: the numbers name nobody.
-  for (const pid_t pid : pids) EXPECT_EQ(::kill(pid, 0), -1) << pid;
+  for (const pid_t pid : pids)
+    EXPECT_EQ(::kill(pid, 0), -1) << pid;
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
 }
 
 TEST(process_pool_death, no_descriptor_is_left_when_workers_are_replaced) {
   const auto open_descriptors = [] {
-    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                         std::filesystem::directory_iterator());
   };
   const auto before = open_descriptors();
   {
@@ -208,9 +222,10 @@ TEST(process_pool_death, no_descriptor_is_left_when_workers_are_replaced) {
     EXPECT_THROW(pool.submit(die_by, SIGKILL).get(30s), worker_died);
     EXPECT_EQ(pool.submit(add, 1, 1).get(30s), 2);
     const auto first = open_descriptors();
-    for (int i = 0; i < 20; ++i) EXPECT_THROW(pool.submit(die_by, SIGKILL).get(30s), worker_died);
+    for (int i = 0; i < 20; ++i)
+      EXPECT_THROW(pool.submit(die_by, SIGKILL).get(30s), worker_died);
     EXPECT_EQ(pool.submit(add, 1, 1).get(30s), 2);
-    EXPECT_LE(open_descriptors(), first + 4);  // a replacement may be on its way
+    EXPECT_LE(open_descriptors(), first + 4); // a replacement may be on its way
   }
   EXPECT_EQ(open_descriptors(), before);
 }
@@ -220,23 +235,28 @@ TEST(process_pool_death, workers_and_template_end_when_the_program_is_killed) {
   ASSERT_EQ(::pipe2(pipe.data(), O_CLOEXEC), 0);
   const pid_t program = ::fork();
   if (program == 0) {
-    // A program of its own, which makes a pool, reports the processes, and is then killed in the middle of its work.
+    // A program of its own, which makes a pool, reports the processes, and is then killed in the middle of
+    // its work.
     process_pool pool({.workers = 2});
     std::vector<pid_t> pids{pool.submit(parent_of_me).get(30s)};
-    for (const pid_t pid : pool.worker_pids()) pids.push_back(pid);
+    for (const pid_t pid : pool.worker_pids())
+      pids.push_back(pid);
     pool.submit([] {
-      for (;;) ::pause();
+      for (;;)
+        ::pause();
     });
     pids.resize(3);
     static_cast<void>(!::write(pipe[1], pids.data(), pids.size() * sizeof(pid_t)));
-    for (;;) ::pause();
+    for (;;)
+      ::pause();
   }
   std::array<pid_t, 3> pids{};
   ASSERT_EQ(::read(pipe[0], pids.data(), sizeof pids), static_cast<ssize_t>(sizeof pids));
   ASSERT_EQ(::kill(program, SIGKILL), 0);
   ASSERT_EQ(::waitpid(program, nullptr, 0), program);
   for (const pid_t pid : pids) {
-    if (pid <= 0) continue;
+    if (pid <= 0)
+      continue;
     EXPECT_TRUE(has_ended(pid)) << pid;
   }
   ::close(pipe[0]);
@@ -258,7 +278,8 @@ void scribble(unsigned seed) {
   std::string line;
   std::minstd_rand random(seed);
   while (std::getline(maps, line)) {
-    if (line.find("memfd:fourfold-worker") == std::string::npos) continue;
+    if (line.find("memfd:fourfold-worker") == std::string::npos)
+      continue;
     const auto begin = std::stoull(line, nullptr, 16);
     const auto end = std::stoull(line.substr(line.find('-') + 1), nullptr, 16);
     for (auto at = begin; at + 4 <= end; at += 4) {
@@ -271,7 +292,8 @@ void clear_shared_memory() {
   std::ifstream maps("/proc/self/maps");
   std::string line;
   while (std::getline(maps, line)) {
-    if (line.find("memfd:fourfold-worker") == std::string::npos) continue;
+    if (line.find("memfd:fourfold-worker") == std::string::npos)
+      continue;
     const auto begin = std::stoull(line, nullptr, 16);
     const auto end = std::stoull(line.substr(line.find('-') + 1), nullptr, 16);
     std::memset(reinterpret_cast<void*>(begin), 0, end - begin);
@@ -293,5 +315,5 @@ TEST(process_pool_death, the_program_survives_a_worker_that_scribbles_over_its_s
   }
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

@@ -28,7 +28,8 @@ using namespace std::chrono_literals;
 int add(int a, int b) { return a + b; }
 std::string join(const std::string& a, std::string_view b) { return a + std::string(b); }
 std::vector<double> doubled(std::vector<double> values) {
-  for (double& v : values) v *= 2;
+  for (double& v : values)
+    v *= 2;
   return values;
 }
 pid_t my_pid() { return ::getpid(); }
@@ -45,7 +46,8 @@ struct pixel {
 };
 std::map<std::string, pixel> invert(const std::map<std::string, pixel>& image) {
   auto inverted = image;
-  for (auto& [name, p] : inverted) p.x = -p.x;
+  for (auto& [name, p] : inverted)
+    p.x = -p.x;
   return inverted;
 }
 
@@ -59,7 +61,7 @@ TEST(process_pool, runs_functions_and_lambdas_in_other_processes) {
   EXPECT_EQ(pool.submit(add, 1, 2).get(30s), 3);
   EXPECT_NE(pool.submit(my_pid).get(30s), ::getpid());
   EXPECT_EQ(pool.submit([](int n) { return n * n; }, 12).get(30s), 144);
-  const int offset = 100;
+  int offset = 100;
   EXPECT_EQ(pool.submit([offset](int n) { return n + offset; }, 5).get(30s), 105);
   pool.submit(nothing).get(30s);
   EXPECT_EQ(pool.submit(read_static).get(30s), 42);
@@ -81,7 +83,8 @@ TEST(process_pool, carries_arguments_and_results_larger_than_its_rings) {
   std::vector<double> large(4'000'000);
   std::iota(large.begin(), large.end(), 0.0);
   std::vector<future<std::vector<double>>> results;
-  for (int i = 0; i < 6; ++i) results.push_back(pool.submit(doubled, large));
+  for (int i = 0; i < 6; ++i)
+    results.push_back(pool.submit(doubled, large));
   for (auto& result : results) {
     const auto values = result.get(60s);
     ASSERT_EQ(values.size(), large.size());
@@ -93,14 +96,17 @@ TEST(process_pool, carries_many_results_of_every_size_around_the_ring_limits) {
   process_pool pool({.workers = 2});
   std::vector<future<std::string>> results;
   auto repeat = [](std::size_t n) { return std::string(n, 'r'); };
-  for (std::size_t i = 0; i < 300; ++i) results.push_back(pool.submit(repeat, i * 397));
-  for (std::size_t i = 0; i < 300; ++i) EXPECT_EQ(results[i].get(60s).size(), i * 397);
+  for (std::size_t i = 0; i < 300; ++i)
+    results.push_back(pool.submit(repeat, i * 397));
+  for (std::size_t i = 0; i < 300; ++i)
+    EXPECT_EQ(results[i].get(60s).size(), i * 397);
 }
 
 TEST(process_pool, results_that_nobody_collects_do_not_stop_the_workers) {
   process_pool pool({.workers = 1});
   auto produce = [](std::size_t n) { return std::string(n, 'p'); };
-  for (int i = 0; i < 200; ++i) pool.submit(produce, std::size_t{20'000});  // far more than the ring holds
+  for (int i = 0; i < 200; ++i)
+    pool.submit(produce, std::size_t{20'000}); // far more than the ring holds
   EXPECT_EQ(pool.submit(add, 20, 22).get(60s), 42);
 }
 
@@ -112,12 +118,12 @@ class named_failure : public std::runtime_error {
 };
 int throw_kind(int kind) {
   switch (kind) {
-    case 0: throw std::out_of_range("index 9");
-    case 1: throw std::system_error(ENOENT, std::generic_category(), "open x");
-    case 2: throw named_failure("a type of the program");
-    case 3: throw custom_failure{7};
-    case 4: throw std::bad_alloc();
-    default: throw timed_out();
+  case 0: throw std::out_of_range("index 9");
+  case 1: throw std::system_error(ENOENT, std::generic_category(), "open x");
+  case 2: throw named_failure("a type of the program");
+  case 3: throw custom_failure{7};
+  case 4: throw std::bad_alloc();
+  default: throw timed_out();
   }
 }
 
@@ -174,9 +180,11 @@ TEST(process_pool, a_coroutine_function_runs_on_a_workers_loop_many_at_once) {
   process_pool pool({.workers = 1});
   std::vector<future<int>> results;
   // One after the other these would take 20 s, more than the limit.
-  for (int i = 0; i < 1000; ++i) results.push_back(pool.submit(wait_and_double, i));
+  for (int i = 0; i < 1000; ++i)
+    results.push_back(pool.submit(wait_and_double, i));
   const auto deadline = clock::now() + 15s;
-  for (int i = 0; i < 1000; ++i) EXPECT_EQ(results[static_cast<std::size_t>(i)].get(deadline), 2 * i);
+  for (int i = 0; i < 1000; ++i)
+    EXPECT_EQ(results[static_cast<std::size_t>(i)].get(deadline), 2 * i);
   EXPECT_THROW(pool.submit(fail_later).get(30s), std::invalid_argument);
 }
 
@@ -185,16 +193,19 @@ TEST(process_pool, at_most_so_many_coroutines_run_at_once_in_each_worker) {
   auto high_water = []() -> task<int> {
     static int running = 0;
     ++running;
-    for (int i = 0; i < 20; ++i) co_await yield();
+    for (int i = 0; i < 20; ++i)
+      co_await yield();
     const int seen = running;
     co_await sleep(2ms);
     --running;
     co_return seen;
   };
   std::vector<future<int>> results;
-  for (int i = 0; i < 30; ++i) results.push_back(pool.submit(high_water));
+  for (int i = 0; i < 30; ++i)
+    results.push_back(pool.submit(high_water));
   int highest = 0;
-  for (auto& result : results) highest = std::max(highest, result.get(30s));
+  for (auto& result : results)
+    highest = std::max(highest, result.get(30s));
   EXPECT_LE(highest, 3);
   EXPECT_GE(highest, 2);
 }
@@ -205,13 +216,14 @@ TEST(process_pool, functions_and_coroutines_mix_on_one_worker) {
   for (int i = 0; i < 200; ++i) {
     results.push_back(i % 2 == 0 ? pool.submit(wait_and_double, i) : pool.submit(add, i, i));
   }
-  for (int i = 0; i < 200; ++i) EXPECT_EQ(results[static_cast<std::size_t>(i)].get(30s), 2 * i);
+  for (int i = 0; i < 200; ++i)
+    EXPECT_EQ(results[static_cast<std::size_t>(i)].get(30s), 2 * i);
 }
 
 TEST(process_pool, a_running_coroutine_can_be_cancelled) {
   process_pool pool({.workers = 1});
   future<pid_t> endless = pool.submit(wait_for_ever);
-  EXPECT_EQ(pool.submit(add, 1, 1).get(30s), 2);  // it is running by now
+  EXPECT_EQ(pool.submit(add, 1, 1).get(30s), 2); // it is running by now
   EXPECT_TRUE(endless.cancel());
   EXPECT_THROW(endless.get(30s), cancelled);
 }
@@ -231,11 +243,14 @@ TEST(process_pool, is_awaited_from_a_loop) {
   auto main = []() -> task<long> {
     process_pool pool({.workers = 2});
     long sum = 0;
-    for (int i = 0; i < 500; ++i) sum += co_await pool.submit(add, i, 1);
+    for (int i = 0; i < 500; ++i)
+      sum += co_await pool.submit(add, i, 1);
     auto one = [](process_pool& p, int n) -> task<int> { co_return co_await p.submit(wait_and_double, n); };
     std::vector<task<int>> many;
-    for (int i = 0; i < 100; ++i) many.push_back(one(pool, i));
-    for (const int n : co_await gather(std::move(many))) sum += n;
+    for (int i = 0; i < 100; ++i)
+      many.push_back(one(pool, i));
+    for (const int n : co_await gather(std::move(many)))
+      sum += n;
     co_return sum;
   };
   EXPECT_EQ(run(main()), 500 * 499 / 2 + 500 + 100 * 99);
@@ -253,7 +268,7 @@ TEST(process_pool, a_cancelled_await_cancels_the_coroutine_in_the_worker) {
     co_return false;
   };
   EXPECT_TRUE(run(main(pool)));
-  pool.shutdown();  // would not end if the coroutine still ran
+  pool.shutdown(); // would not end if the coroutine still ran
   EXPECT_EQ(pool.statistics().finished, 1U);
 }
 
@@ -264,7 +279,8 @@ TEST(process_pool, many_threads_submit_and_wait_at_once) {
     std::vector<std::jthread> threads;
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&] {
-        for (int i = 0; i < 500; ++i) sum += pool.submit(add, i, 0).get(60s);
+        for (int i = 0; i < 500; ++i)
+          sum += pool.submit(add, i, 0).get(60s);
       });
     }
   }
@@ -287,7 +303,8 @@ TEST(process_pool, a_wait_with_a_limit_ends_and_leaves_the_call_running) {
 TEST(process_pool, shutdown_finishes_what_was_submitted_and_then_refuses) {
   process_pool pool({.workers = 2});
   std::vector<future<int>> results;
-  for (int i = 0; i < 100; ++i) results.push_back(pool.submit(add, i, 1));
+  for (int i = 0; i < 100; ++i)
+    results.push_back(pool.submit(add, i, 1));
   pool.shutdown();
   for (int i = 0; i < 100; ++i) {
     ASSERT_TRUE(results[static_cast<std::size_t>(i)].ready());
@@ -300,14 +317,17 @@ TEST(process_pool, shutdown_finishes_what_was_submitted_and_then_refuses) {
 TEST(process_pool, stop_ends_at_once_and_every_future_resolves) {
   process_pool pool({.workers = 1});
   auto endless = [] {
-    for (;;) ::pause();
+    for (;;)
+      ::pause();
   };
   future<void> running = pool.submit(endless);
   std::vector<future<int>> queued;
-  for (int i = 0; i < 20; ++i) queued.push_back(pool.submit(add, 1, 1));
+  for (int i = 0; i < 20; ++i)
+    queued.push_back(pool.submit(add, 1, 1));
   pool.stop();
   EXPECT_THROW(running.get(30s), error);
-  for (auto& one : queued) EXPECT_THROW(one.get(30s), error);
+  for (auto& one : queued)
+    EXPECT_THROW(one.get(30s), error);
 }
 
 TEST(process_pool, two_pools_live_side_by_side) {
@@ -326,5 +346,5 @@ TEST(process_pool, workers_have_names) {
   EXPECT_EQ(pool.submit(name).get(30s), "a-rather-long-0");
 }
 
-}  // namespace
-}  // namespace fourfold
+} // namespace
+} // namespace fourfold

@@ -5,7 +5,8 @@ namespace fourfold {
 void event::set() noexcept {
   taken_waiters released;
   {
-    // Set under the lock: a waiter that sees the flag and destroys the event waits in ~wait_list until we are out.
+    // Set under the lock: a waiter that sees the flag and destroys the event waits in ~wait_list until we are
+    // out.
     const std::lock_guard guard(waiting_.lock);
     // Release: pairs with the acquire in is_set().
     set_.store(true, std::memory_order_release);
@@ -16,9 +17,10 @@ void event::set() noexcept {
 
 bool event::wait_operation::park(waiter& w) noexcept {
   const std::lock_guard guard(self.waiting_.lock);
-  if (self.set_.load(std::memory_order_relaxed)) return false;
+  if (self.set_.load(std::memory_order_relaxed))
+    return false;
   self.waiting_.waiters.push_back(w);
   return true;
 }
 
-}  // namespace fourfold
+} // namespace fourfold

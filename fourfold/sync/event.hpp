@@ -13,8 +13,8 @@ namespace fourfold {
 ///   event ready;
 ///   ready.wait(1s);  /  co_await ready.async_wait();        ready.set();
 ///
-/// Cancellation-aware: yes, both forms. Resumes: a coroutine on its own loop. Threads: any. Destruction while somebody
-/// waits is misuse and aborts; a waiter that was released may destroy it at once.
+/// Cancellation-aware: yes, both forms. Resumes: a coroutine on its own loop. Threads: any. Destruction while
+/// somebody waits is misuse and aborts; a waiter that was released may destroy it at once.
 class event {
  public:
   explicit event(bool set = false) noexcept : set_(set) {}
@@ -46,4 +46,4 @@ class event {
   wait_list waiting_;
 };
 
-}  // namespace fourfold
+} // namespace fourfold

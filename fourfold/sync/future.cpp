@@ -19,21 +19,24 @@ class callback_waiter final : public waiter {
   std::move_only_function<void()> f_;
 };
 
-}  // namespace
+} // namespace
 
 bool future_state_base::park(waiter& w) {
   waiter* expected = nullptr;
   // Release: the waiter's fields for complete(); acquire: the result, if it is there.
-  if (slot_.compare_exchange_strong(expected, &w, std::memory_order_acq_rel)) return true;
-  if (expected == complete_mark()) return false;
+  if (slot_.compare_exchange_strong(expected, &w, std::memory_order_acq_rel))
+    return true;
+  if (expected == complete_mark())
+    return false;
   throw error("future: somebody already waits for this result");
 }
 
 void future_state_base::call_when_ready(std::move_only_function<void()> f) {
-  if (ready()) return f();
+  if (ready())
+    return f();
   auto callback = std::make_unique<callback_waiter>(std::move(f));
   if (park(*callback)) {
-    callback.release();  // wake() deletes it
+    callback.release(); // wake() deletes it
     parked();
   } else {
     callback->wake();
@@ -41,4 +44,4 @@ void future_state_base::call_when_ready(std::move_only_function<void()> f) {
   }
 }
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

@@ -18,11 +18,12 @@ namespace fourfold {
 ///   int n = f.get(1s);            // a thread
 ///   int n = co_await f;           // a coroutine
 ///
-/// Move-only, with one consumer: one wait at a time (a second one throws `error`), and getting the result empties the
-/// future. Dropping it abandons the result; the work goes on.
+/// Move-only, with one consumer: one wait at a time (a second one throws `error`), and getting the result
+/// empties the future. Dropping it abandons the result; the work goes on.
 ///
-/// Cancellation-aware: yes. A cancelled `co_await` also asks the work to stop (cancel()). Resumes: a coroutine on its
-/// own loop. Threads: any, one at a time; the result is handed over with all its memory effects.
+/// Cancellation-aware: yes. A cancelled `co_await` also asks the work to stop (cancel()). Resumes: a
+/// coroutine on its own loop. Threads: any, one at a time; the result is handed over with all its memory
+/// effects.
 template <class T>
 class future {
  public:
@@ -31,7 +32,8 @@ class future {
   future() noexcept = default;
   explicit future(detail::state_pointer<detail::future_state<T>> state) noexcept : state_(std::move(state)) {}
 
-  /// False when default-constructed, moved from, or after the result was taken. All below need a valid future, or throw `error`.
+  /// False when default-constructed, moved from, or after the result was taken. All below need a valid
+  /// future, or throw `error`.
   [[nodiscard]] bool valid() const noexcept { return static_cast<bool>(state_); }
   /// Whether a result or an exception is there: then get() and co_await do not wait.
   [[nodiscard]] bool ready() const { return state().ready(); }
@@ -44,16 +46,19 @@ class future {
     return detail::state_pointer(std::move(state_))->take();
   }
 
-  /// Asks the work to stop: queued work is not run any more and the future has `cancelled`; running work is told, and
-  /// may or may not heed it. True when the work was told or taken out, false when it is done or cannot be reached.
+  /// Asks the work to stop: queued work is not run any more and the future has `cancelled`; running work is
+  /// told, and may or may not heed it. True when the work was told or taken out, false when it is done or
+  /// cannot be reached.
   bool cancel() { return state().cancel_work(); }
 
-  /// Calls `f()` once when ready: now if it is, else on the thread that completes it. `f` must not throw or block.
-  /// Counts as the one wait.
+  /// Calls `f()` once when ready: now if it is, else on the thread that completes it. `f` must not throw or
+  /// block. Counts as the one wait.
   void on_ready(std::move_only_function<void()> f) { state().call_when_ready(std::move(f)); }
 
   /// For those who write executors: the state, leaving the future empty.
-  [[nodiscard]] detail::state_pointer<detail::future_state<T>> release_state() noexcept { return std::move(state_); }
+  [[nodiscard]] detail::state_pointer<detail::future_state<T>> release_state() noexcept {
+    return std::move(state_);
+  }
 
   [[nodiscard]] auto operator co_await() { return detail::future_awaitable<T>(*this, state()); }
 
@@ -62,7 +67,8 @@ class future {
   friend class detail::future_awaitable;
 
   detail::future_state<T>& state() const {
-    if (!state_) throw error("future: used after its result was taken, or never connected to any work");
+    if (!state_)
+      throw error("future: used after its result was taken, or never connected to any work");
     return *state_;
   }
 
@@ -81,12 +87,14 @@ class promise {
     return *this;
   }
   ~promise() {
-    if (state_ && !set_) state_->set_exception(std::make_exception_ptr(broken_promise()));
+    if (state_ && !set_)
+      state_->set_exception(std::make_exception_ptr(broken_promise()));
   }
 
   /// Once; throws `error` the second time.
   future<T> get_future() {
-    if (std::exchange(retrieved_, true)) throw error("promise: get_future() was called before");
+    if (std::exchange(retrieved_, true))
+      throw error("promise: get_future() was called before");
     return future<T>(state_);
   }
 
@@ -114,7 +122,8 @@ class promise {
 
  private:
   void check_unset() {
-    if (!state_ || std::exchange(set_, true)) throw error("promise: the result was set before");
+    if (!state_ || std::exchange(set_, true))
+      throw error("promise: the result was set before");
   }
 
   detail::state_pointer<detail::future_state<T>> state_;
@@ -130,4 +139,4 @@ future<T> make_ready_future(U&&... value) {
   return p.get_future();
 }
 
-}  // namespace fourfold
+} // namespace fourfold

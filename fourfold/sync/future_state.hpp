@@ -17,8 +17,8 @@ class future;
 
 namespace fourfold::detail {
 
-/// What a future and the work that fills it share. Reference-counted; the work usually *is* the state (a pool's job
-/// derives from it), so a call costs one allocation.
+/// What a future and the work that fills it share. Reference-counted; the work usually *is* the state (a
+/// pool's job derives from it), so a call costs one allocation.
 class future_state_base : public parking_place {
  public:
   future_state_base(const future_state_base&) = delete;
@@ -27,7 +27,8 @@ class future_state_base : public parking_place {
   void add_reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void drop_reference() noexcept {
     // Release, then acquire by the last one: it destroys what all others have written.
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      delete this;
   }
 
   [[nodiscard]] bool ready() const noexcept {
@@ -36,13 +37,16 @@ class future_state_base : public parking_place {
   }
 
   void wait(const wait_limit& limit) {
-    if (!ready()) assist(limit);
+    if (!ready())
+      assist(limit);
     wait_blocking(wait_operation{*this}, limit);
   }
   void call_when_ready(std::move_only_function<void()> f);
-  /// For work that is made of other work, whose assist() lets its parts be helped: what wait() does before it parks.
+  /// For work that is made of other work, whose assist() lets its parts be helped: what wait() does before it
+  /// parks.
   void help(const wait_limit& limit) {
-    if (!ready()) assist(limit);
+    if (!ready())
+      assist(limit);
   }
 
   /// Asks the work to stop; see future::cancel().
@@ -52,7 +56,8 @@ class future_state_base : public parking_place {
     future_state_base& self;
     bool try_now() const noexcept { return self.ready(); }
     bool park(waiter& w) const {
-      if (!self.park(w)) return false;
+      if (!self.park(w))
+        return false;
       self.parked();
       return true;
     }
@@ -73,10 +78,12 @@ class future_state_base : public parking_place {
   void complete() noexcept {
     // Release: the result; acquire: the waiter's own fields. Pairs with park() and ready().
     waiter* w = slot_.exchange(complete_mark(), std::memory_order_acq_rel);
-    if (w != nullptr) w->wake();
+    if (w != nullptr)
+      w->wake();
   }
 
-  /// A thread is about to wait: the work may get itself done on this thread (and then the state is ready), or return.
+  /// A thread is about to wait: the work may get itself done on this thread (and then the state is ready), or
+  /// return.
   virtual void assist(const wait_limit&) {}
   /// Somebody is parked now, so the completion must reach them without their help.
   virtual void parked() noexcept {}
@@ -91,25 +98,29 @@ class future_state_base : public parking_place {
   std::atomic<std::uint32_t> references_{1};
 };
 
-/// A counted pointer to a state; constructed from a raw pointer it takes over the reference that the pointer holds.
+/// A counted pointer to a state; constructed from a raw pointer it takes over the reference that the pointer
+/// holds.
 template <class S>
 class state_pointer {
  public:
   state_pointer() noexcept = default;
   explicit state_pointer(S* adopted) noexcept : state_(adopted) {}
   state_pointer(const state_pointer& other) noexcept : state_(other.state_) {
-    if (state_ != nullptr) state_->add_reference();
+    if (state_ != nullptr)
+      state_->add_reference();
   }
   state_pointer(state_pointer&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   template <class D>
     requires std::derived_from<D, S>
-  state_pointer(state_pointer<D> other) noexcept : state_(other.release()) {}  // NOLINT(google-explicit-constructor)
+  state_pointer(state_pointer<D> other) noexcept
+      : state_(other.release()) {} // NOLINT(google-explicit-constructor)
   state_pointer& operator=(state_pointer other) noexcept {
     std::swap(state_, other.state_);
     return *this;
   }
   ~state_pointer() {
-    if (state_ != nullptr) state_->drop_reference();
+    if (state_ != nullptr)
+      state_->drop_reference();
   }
 
   explicit operator bool() const noexcept { return state_ != nullptr; }
@@ -168,7 +179,8 @@ class future_state : public future_state_base {
   [[nodiscard]] bool failed() const noexcept { return exception_ != nullptr; }
   template <class E>
   [[nodiscard]] bool failed_with() const noexcept {
-    if (!exception_) return false;
+    if (!exception_)
+      return false;
     try {
       std::rethrow_exception(exception_);
     } catch (const E&) {
@@ -180,7 +192,8 @@ class future_state : public future_state_base {
 
   /// The result, once; needs ready().
   T take() {
-    if (exception_) std::rethrow_exception(std::exchange(exception_, nullptr));
+    if (exception_)
+      std::rethrow_exception(std::exchange(exception_, nullptr));
     if constexpr (std::is_void_v<T>) {
       return;
     } else if constexpr (std::is_reference_v<T>) {
@@ -195,8 +208,9 @@ class future_state : public future_state_base {
   friend state_pointer<S> make_state(A&&...);
 
   struct unit {};
-  using stored = std::conditional_t<std::is_void_v<T>, unit,
-                                    std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
+  using stored =
+      std::conditional_t<std::is_void_v<T>, unit,
+                         std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
   std::optional<stored> value_;
   std::exception_ptr exception_;
 };
@@ -217,8 +231,10 @@ class [[nodiscard]] future_awaitable : public awaitable_operation<future_state_b
 
   void cancel() noexcept override {
     future_state_base& work = this->operation_.self;
-    // Withdrawn first, so that a cancellation which completes the work at once does not wake this waiter a second time.
-    if (!work.withdraw(*this)) return;
+    // Withdrawn first, so that a cancellation which completes the work at once does not wake this waiter a
+    // second time.
+    if (!work.withdraw(*this))
+      return;
     work.cancel_work();
     end_cancelled();
   }
@@ -227,4 +243,4 @@ class [[nodiscard]] future_awaitable : public awaitable_operation<future_state_b
   future<T>* awaited_;
 };
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

@@ -12,4 +12,4 @@ bool mutex::try_lock_until(clock::time_point deadline) {
   }
 }
 
-}  // namespace fourfold
+} // namespace fourfold

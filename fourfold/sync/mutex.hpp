@@ -7,17 +7,18 @@
 
 namespace fourfold {
 
-/// A mutex that threads and coroutines wait on alike. It is a standard *TimedLockable*, so `std::scoped_lock`,
-/// `std::unique_lock` and `std::condition_variable_any` work with it.
+/// A mutex that threads and coroutines wait on alike. It is a standard *TimedLockable*, so
+/// `std::scoped_lock`, `std::unique_lock` and `std::condition_variable_any` work with it.
 ///
 ///   std::scoped_lock guard(m);                            // a thread
 ///   auto guard = co_await m.async_scoped_lock();          // a coroutine; guard is a std::unique_lock<mutex>
 ///
-/// A semaphore with one permit: first come, first served, the unlocker hands the mutex to the oldest waiter. A coroutine
-/// may hold it across an await; it is held by the coroutine then, not by the thread.
+/// A semaphore with one permit: first come, first served, the unlocker hands the mutex to the oldest waiter.
+/// A coroutine may hold it across an await; it is held by the coroutine then, not by the thread.
 ///
-/// Cancellation-aware: yes, both forms. Resumes: a coroutine on its own loop. Threads: any; unlocked by who holds it.
-/// Destruction while somebody waits is misuse and aborts. Unlocking one that is not locked throws `released_too_often`.
+/// Cancellation-aware: yes, both forms. Resumes: a coroutine on its own loop. Threads: any; unlocked by who
+/// holds it. Destruction while somebody waits is misuse and aborts. Unlocking one that is not locked throws
+/// `released_too_often`.
 class mutex {
  public:
   mutex() = default;
@@ -35,7 +36,9 @@ class mutex {
 
   [[nodiscard]] auto async_lock() noexcept { return permit_.async_acquire(); }
   /// Awaits the lock and returns a `std::unique_lock<mutex>` that holds it.
-  [[nodiscard]] auto async_scoped_lock() noexcept { return awaitable_operation(scoped_lock_operation{*this}); }
+  [[nodiscard]] auto async_scoped_lock() noexcept {
+    return awaitable_operation(scoped_lock_operation{*this});
+  }
 
  private:
   struct scoped_lock_operation {
@@ -49,4 +52,4 @@ class mutex {
   semaphore permit_{1, 1};
 };
 
-}  // namespace fourfold
+} // namespace fourfold

@@ -17,12 +17,12 @@ namespace fourfold {
 ///   co_await slots.async_acquire();  // a coroutine
 ///   slots.release();               // anyone
 ///
-/// Who waits is served first come, first served: a released permit goes to the oldest waiter and cannot be taken
-/// by a newcomer. With a `maximum`, a release above it throws `released_too_often` and changes nothing.
+/// Who waits is served first come, first served: a released permit goes to the oldest waiter and cannot be
+/// taken by a newcomer. With a `maximum`, a release above it throws `released_too_often` and changes nothing.
 ///
-/// Cancellation-aware: yes, both forms. Resumes: a coroutine on its own loop. Threads: any. Destruction while somebody
-/// waits is misuse and aborts. Uncontended acquire and release are one atomic operation each.
-/// Bad at: handing a permit back and forth between two threads; each hand-over is a sleep and a wake-up.
+/// Cancellation-aware: yes, both forms. Resumes: a coroutine on its own loop. Threads: any. Destruction while
+/// somebody waits is misuse and aborts. Uncontended acquire and release are one atomic operation each. Bad
+/// at: handing a permit back and forth between two threads; each hand-over is a sleep and a wake-up.
 class semaphore {
  public:
   static constexpr std::ptrdiff_t unlimited = std::numeric_limits<std::ptrdiff_t>::max() / 2;
@@ -36,7 +36,8 @@ class semaphore {
     std::int64_t state = state_.load(std::memory_order_relaxed);
     while (state >= one_permit && (state & somebody_waits) == 0) {
       // Acquire: pairs with the release in release().
-      if (state_.compare_exchange_weak(state, state - one_permit, std::memory_order_acquire, std::memory_order_relaxed)) {
+      if (state_.compare_exchange_weak(state, state - one_permit, std::memory_order_acquire,
+                                       std::memory_order_relaxed)) {
         return true;
       }
     }
@@ -51,7 +52,9 @@ class semaphore {
   void release(std::ptrdiff_t permits = 1);
 
   /// The permits free now; only a hint while others use the semaphore.
-  [[nodiscard]] std::ptrdiff_t available() const noexcept { return state_.load(std::memory_order_relaxed) / one_permit; }
+  [[nodiscard]] std::ptrdiff_t available() const noexcept {
+    return state_.load(std::memory_order_relaxed) / one_permit;
+  }
 
  private:
   friend class mutex;
@@ -66,8 +69,9 @@ class semaphore {
   bool park(waiter& w) noexcept;
   void release_slowly(std::int64_t permits);
 
-  // state_ = permits * one_permit + (somebody_waits ? 1 : 0). The flag may outlive a waiter that gave up; the next
-  // release then takes the slow path once and clears it. While the list is not empty there are no permits.
+  // state_ = permits * one_permit + (somebody_waits ? 1 : 0). The flag may outlive a waiter that gave up; the
+  // next release then takes the slow path once and clears it. While the list is not empty there are no
+  // permits.
   static constexpr std::int64_t one_permit = 2;
   static constexpr std::int64_t somebody_waits = 1;
 
@@ -76,4 +80,4 @@ class semaphore {
   wait_list waiting_;
 };
 
-}  // namespace fourfold
+} // namespace fourfold

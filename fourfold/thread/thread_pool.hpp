@@ -88,8 +88,8 @@ class thread_pool {
   /// shutdown() or stop() began (but jobs may go on submitting until a shutdown() is done), and
   /// std::bad_alloc.
   template <class F, class... A>
-  auto submit(F&& f, A&&... arguments) -> future<detail::call_result_t<F, A...>> {
-    using result = detail::call_result_t<F, A...>;
+  auto submit(F&& f, A&&... arguments) -> future<detail::job_result_t<F, A...>> {
+    using result = detail::job_result_t<F, A...>;
     static_assert(
         !is_coroutine_result_v<result>,
         "thread_pool::submit: this function returns a coroutine, which only a loop can run. Submit it to a "

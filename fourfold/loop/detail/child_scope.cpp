@@ -29,7 +29,7 @@ std::string summary(const std::vector<std::exception_ptr>& exceptions) {
   return text;
 }
 
-}  // namespace
+} // namespace
 
 exception_group::exception_group(std::vector<std::exception_ptr> exceptions)
     : error(summary(exceptions)), exceptions_(std::move(exceptions)) {}
@@ -37,8 +37,10 @@ exception_group::exception_group(std::vector<std::exception_ptr> exceptions)
 namespace detail {
 
 void child_scope::child_ended(const std::exception_ptr& failure) noexcept {
-  if (failure) fail(failure);
-  if (--live_ == 0 && joiner_ != nullptr) std::exchange(joiner_, nullptr)->wake();
+  if (failure)
+    fail(failure);
+  if (--live_ == 0 && joiner_ != nullptr)
+    std::exchange(joiner_, nullptr)->wake();
 }
 
 void child_scope::fail(const std::exception_ptr& failure) noexcept {
@@ -50,17 +52,21 @@ void child_scope::fail(const std::exception_ptr& failure) noexcept {
     failures_.push_back(failure);
   } catch (const std::bad_alloc&) {
     // The first failure is the one that matters most, and there is one unless even the first did not fit.
-    if (failures_.empty()) scope_.cancel();
+    if (failures_.empty())
+      scope_.cancel();
   }
   scope_.cancel();
 }
 
 void child_scope::leave_and_rethrow() {
   leave();
-  if (failures_.size() == 1) std::rethrow_exception(failures_.front());
-  if (!failures_.empty()) throw exception_group(std::move(failures_));
-  if (interrupted_ && opener_.cancellation_due()) throw cancelled();
+  if (failures_.size() == 1)
+    std::rethrow_exception(failures_.front());
+  if (!failures_.empty())
+    throw exception_group(std::move(failures_));
+  if (interrupted_ && opener_.cancellation_due())
+    throw cancelled();
 }
 
-}  // namespace detail
-}  // namespace fourfold
+} // namespace detail
+} // namespace fourfold

@@ -9,14 +9,17 @@
 
 namespace fourfold::detail {
 
-/// A cancel scope with children: chains that run beside the one that opened it. The opener joins them before it leaves;
-/// a child that fails cancels the scope. `task_group` and `gather` are faces of this.
+/// A cancel scope with children: chains that run beside the one that opened it. The opener joins them before
+/// it leaves; a child that fails cancels the scope. `task_group` and `gather` are faces of this.
 class child_scope {
  public:
   /// Opens the scope; the running chain enters it.
-  child_scope() : opener_(root_context::current_or_throw()), scope_(&opener_.scope()) { scope_.enter(opener_); }
+  child_scope() : opener_(root_context::current_or_throw()), scope_(&opener_.scope()) {
+    scope_.enter(opener_);
+  }
   ~child_scope() {
-    if (inside_) leave();
+    if (inside_)
+      leave();
   }
   child_scope(const child_scope&) = delete;
   child_scope& operator=(const child_scope&) = delete;
@@ -26,16 +29,17 @@ class child_scope {
   [[nodiscard]] std::size_t live() const noexcept { return live_; }
 
   void child_started() noexcept { ++live_; }
-  /// `failure` is null for a child that succeeded. A `cancelled` that follows from the scope's cancellation is no failure.
+  /// `failure` is null for a child that succeeded. A `cancelled` that follows from the scope's cancellation
+  /// is no failure.
   void child_ended(const std::exception_ptr& failure) noexcept;
   void fail(const std::exception_ptr& failure) noexcept;
 
   /// Awaits the end of all children, whatever happens: cancellation reaches the children, and they end.
   [[nodiscard]] auto join() noexcept { return join_awaitable(*this); }
 
-  /// After join(): the opener leaves the scope. Then throws the failure if there was one, an `exception_group` if there
-  /// were more, and else `cancelled` if a cancellation from outside has cut something short. One that came too late for
-  /// that takes nothing away from what is done.
+  /// After join(): the opener leaves the scope. Then throws the failure if there was one, an
+  /// `exception_group` if there were more, and else `cancelled` if a cancellation from outside has cut
+  /// something short. One that came too late for that takes nothing away from what is done.
   void leave_and_rethrow();
 
  private:
@@ -43,7 +47,7 @@ class child_scope {
    public:
     explicit join_awaitable(child_scope& scope) noexcept : scope_(scope) {}
     bool await_ready() {
-      enter();  // notes the context; not interrupted by cancellation
+      enter(); // notes the context; not interrupted by cancellation
       reason = wake_reason::granted;
       return scope_.live_ == 0;
     }
@@ -77,7 +81,8 @@ class child_scope {
 template <class T>
 class child_context : public root_context {
  public:
-  child_context(child_scope& parent, task<T> work) : root_context(parent.owner()), parent_(parent), work_(std::move(work)) {
+  child_context(child_scope& parent, task<T> work)
+      : root_context(parent.owner()), parent_(parent), work_(std::move(work)) {
     begin(parent.scope(), work_.handle());
   }
 
@@ -100,7 +105,9 @@ class child_context : public root_context {
 template <class T>
 class detached_child final : public child_context<T> {
  public:
-  detached_child(child_scope& parent, task<T> work) : child_context<T>(parent, std::move(work)) { this->start(); }
+  detached_child(child_scope& parent, task<T> work) : child_context<T>(parent, std::move(work)) {
+    this->start();
+  }
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* block, std::size_t size) noexcept { free_frame(block, size); }
 
@@ -132,4 +139,4 @@ class kept_child final : public child_context<T> {
   }
 };
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

@@ -11,6 +11,9 @@
 #include <atomic>
 #include <cerrno>
 #include <climits>
+#include <cstdlib>
+#include <string>
+#include <string_view>
 #include <system_error>
 
 namespace fourfold::detail {
@@ -31,45 +34,52 @@ bool perform(io_operation& operation, bool retry) noexcept {
   const int fd = operation.descriptor->fd;
   for (;;) {
     switch (operation.kind) {
-      case io_kind::receive:
-        operation.result = ::recv(fd, operation.data, operation.size, 0);
-        break;
-      case io_kind::send:
-        operation.result = ::send(fd, operation.data, operation.size, MSG_NOSIGNAL);
-        break;
-      case io_kind::accept:
-        operation.result = ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        // The connection ended before it was accepted: look for the next one, as accept(2) advises.
-        if (operation.result < 0 && (errno == ECONNABORTED || errno == EPROTO)) continue;
-        break;
-      case io_kind::connect:
-        if (retry) {
-          int reason = 0;
-          socklen_t length = sizeof reason;
-          operation.result = ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &reason, &length);
-          if (operation.result == 0) operation.result = -reason;
-          // A socket that is still connecting has no peer; an event from before connect() must not pass for success.
-          if (operation.result == 0) {
-            sockaddr_storage peer{};
-            socklen_t size = sizeof peer;
-            if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 && errno == ENOTCONN) return false;
-          }
-          return true;
+    case io_kind::receive: operation.result = ::recv(fd, operation.data, operation.size, 0); break;
+    case io_kind::send: operation.result = ::send(fd, operation.data, operation.size, MSG_NOSIGNAL); break;
+    case io_kind::accept:
+      operation.result = ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      // The connection ended before it was accepted: look for the next one, as accept(2) advises.
+      if (operation.result < 0 && (errno == ECONNABORTED || errno == EPROTO))
+        continue;
+      break;
+    case io_kind::connect:
+      if (retry) {
+        int reason = 0;
+        socklen_t length = sizeof reason;
+        operation.result = ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &reason, &length);
+        if (operation.result == 0)
+          operation.result = -reason;
+        // A socket that is still connecting has no peer; an event from before connect() must not pass for
+        // success.
+        if (operation.result == 0) {
+          sockaddr_storage peer{};
+          socklen_t size = sizeof peer;
+          if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 && errno == ENOTCONN)
+            return false;
         }
-        operation.result = ::connect(fd, static_cast<const sockaddr*>(operation.data), static_cast<socklen_t>(operation.size));
-        if (operation.result < 0 && (errno == EINPROGRESS || errno == EINTR)) return false;
-        break;
-      case io_kind::readable: {
-        pollfd state{.fd = fd, .events = POLLIN, .revents = 0};
-        operation.result = ::poll(&state, 1, 0);
-        if (operation.result == 0) return false;
-        if (operation.result > 0) operation.result = 0;
-        break;
+        return true;
       }
+      operation.result =
+          ::connect(fd, static_cast<const sockaddr*>(operation.data), static_cast<socklen_t>(operation.size));
+      if (operation.result < 0 && (errno == EINPROGRESS || errno == EINTR))
+        return false;
+      break;
+    case io_kind::readable: {
+      pollfd state{.fd = fd, .events = POLLIN, .revents = 0};
+      operation.result = ::poll(&state, 1, 0);
+      if (operation.result == 0)
+        return false;
+      if (operation.result > 0)
+        operation.result = 0;
+      break;
     }
-    if (operation.result >= 0) return true;
-    if (errno == EINTR) continue;
-    if (would_block(errno)) return false;
+    }
+    if (operation.result >= 0)
+      return true;
+    if (errno == EINTR)
+      continue;
+    if (would_block(errno))
+      return false;
     operation.result = -errno;
     return true;
   }
@@ -77,7 +87,8 @@ bool perform(io_operation& operation, bool retry) noexcept {
 
 void retry(io_operation*& waiting) noexcept {
   io_operation* operation = waiting;
-  if (operation == nullptr || !perform(*operation, true)) return;
+  if (operation == nullptr || !perform(*operation, true))
+    return;
   waiting = nullptr;
   operation->parked->wake();
 }
@@ -86,31 +97,37 @@ void retry(io_operation*& waiting) noexcept {
 int wait_for_events(int epoll, epoll_event* events, int capacity, clock::time_point deadline) noexcept {
   static std::atomic<bool> precise{true};
   const auto remaining = deadline == never ? clock::duration::max() : deadline - clock::now();
-  if (remaining <= clock::duration::zero()) return ::epoll_wait(epoll, events, capacity, 0);
-  if (deadline == never) return ::epoll_wait(epoll, events, capacity, -1);
+  if (remaining <= clock::duration::zero())
+    return ::epoll_wait(epoll, events, capacity, 0);
+  if (deadline == never)
+    return ::epoll_wait(epoll, events, capacity, -1);
   if (precise.load(std::memory_order_relaxed)) {
     const auto nanoseconds = std::chrono::duration_cast<std::chrono::nanoseconds>(remaining).count();
     const timespec timeout{.tv_sec = static_cast<time_t>(nanoseconds / 1'000'000'000),
                            .tv_nsec = static_cast<long>(nanoseconds % 1'000'000'000)};
     const int count = ::epoll_pwait2(epoll, events, capacity, &timeout, nullptr);
     // Some sandboxes answer EPERM to system calls that they do not know.
-    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM))
+      return count;
     precise.store(false, std::memory_order_relaxed);
   }
   const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(remaining).count();
-  return ::epoll_wait(epoll, events, capacity, static_cast<int>(std::min<std::int64_t>(milliseconds, INT_MAX)));
+  return ::epoll_wait(epoll, events, capacity,
+                      static_cast<int>(std::min<std::int64_t>(milliseconds, INT_MAX)));
 }
 
-}  // namespace
+} // namespace
 
 epoll_reactor::epoll_reactor() {
   epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
-  if (epoll_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+  if (epoll_ < 0)
+    throw std::system_error(errno, std::generic_category(), "epoll_create1");
   bell_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   epoll_event registration{.events = EPOLLIN, .data = {.ptr = nullptr}};
   if (bell_ < 0 || ::epoll_ctl(epoll_, EPOLL_CTL_ADD, bell_, &registration) != 0) {
     const int reason = errno;
-    if (bell_ >= 0) ::close(bell_);
+    if (bell_ >= 0)
+      ::close(bell_);
     ::close(epoll_);
     throw std::system_error(reason, std::generic_category(), "eventfd of the loop");
   }
@@ -139,13 +156,15 @@ bool epoll_reactor::try_now(io_operation& operation) noexcept {
 
 void epoll_reactor::park(io_operation& operation) {
   io_operation*& waiting = slot(operation);
-  if (waiting != nullptr) throw error("another task already waits for this descriptor in the same direction");
+  if (waiting != nullptr)
+    throw error("another task already waits for this descriptor in the same direction");
   waiting = &operation;
 }
 
 bool epoll_reactor::withdraw(io_operation& operation) noexcept {
   io_operation*& waiting = slot(operation);
-  if (waiting != &operation) return false;
+  if (waiting != &operation)
+    return false;
   waiting = nullptr;
   return true;
 }
@@ -153,17 +172,21 @@ bool epoll_reactor::withdraw(io_operation& operation) noexcept {
 void epoll_reactor::wait(clock::time_point deadline) {
   std::array<epoll_event, 256> events{};
   const int count = wait_for_events(epoll_, events.data(), static_cast<int>(events.size()), deadline);
-  if (count < 0 && errno != EINTR) throw std::system_error(errno, std::generic_category(), "epoll_wait");
+  if (count < 0 && errno != EINTR)
+    throw std::system_error(errno, std::generic_category(), "epoll_wait");
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     if (event.data.ptr == nullptr) {
       read_bell();
       continue;
     }
-    // Completing an operation only queues its coroutine, so no descriptor is detached while this batch is looked at.
+    // Completing an operation only queues its coroutine, so no descriptor is detached while this batch is
+    // looked at.
     auto& descriptor = *static_cast<io_descriptor*>(event.data.ptr);
-    if ((event.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) retry(descriptor.incoming);
-    if ((event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) retry(descriptor.outgoing);
+    if ((event.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+      retry(descriptor.incoming);
+    if ((event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
+      retry(descriptor.outgoing);
   }
 }
 
@@ -175,7 +198,8 @@ void epoll_reactor::wake() noexcept {
 
 void epoll_reactor::read_bell() noexcept {
   std::uint64_t count = 0;
-  if (::read(bell_, &count, sizeof count) == sizeof count) wakes_ += count;
+  if (::read(bell_, &count, sizeof count) == sizeof count)
+    wakes_ += count;
 }
 
 void epoll_reactor::absorb_wakes(std::uint64_t count) noexcept {
@@ -186,6 +210,12 @@ void epoll_reactor::absorb_wakes(std::uint64_t count) noexcept {
   }
 }
 
-std::unique_ptr<reactor> make_reactor() { return std::make_unique<epoll_reactor>(); }
+std::unique_ptr<reactor> make_reactor() {
+  const char* wanted = std::getenv("FOURFOLD_REACTOR");
+  if (wanted != nullptr && std::string_view(wanted) != "epoll") {
+    throw error("FOURFOLD_REACTOR is '" + std::string(wanted) + "', but the only reactor is 'epoll'");
+  }
+  return std::make_unique<epoll_reactor>();
+}
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

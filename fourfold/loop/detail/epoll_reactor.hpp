@@ -4,8 +4,8 @@
 
 namespace fourfold::detail {
 
-/// Readiness by epoll, edge-triggered: a descriptor is registered once, for both directions; an operation is tried
-/// first, and tried again when its direction turns ready.
+/// Readiness by epoll, edge-triggered: a descriptor is registered once, for both directions; an operation is
+/// tried first, and tried again when its direction turns ready.
 class epoll_reactor final : public reactor {
  public:
   epoll_reactor();
@@ -27,8 +27,8 @@ class epoll_reactor final : public reactor {
   void read_bell() noexcept;
 
   int epoll_ = -1;
-  int bell_ = -1;  // eventfd
+  int bell_ = -1; // eventfd
   std::uint64_t wakes_ = 0;
 };
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

@@ -20,9 +20,12 @@ namespace fourfold::detail {
 #if FOURFOLD_KEEP_FRAMES
 namespace {
 
-constexpr std::size_t granule = 32;
-constexpr std::size_t largest = 1024;
-constexpr std::size_t classes = largest / granule;
+// Sizes are rounded up to 16 k + 8: what malloc can hand out of a block of 16 (k + 1) bytes beside its own 8.
+constexpr std::size_t granule = 16;
+constexpr std::size_t largest = 1024 + 8;
+constexpr std::size_t class_of(std::size_t size) noexcept { return (size + granule / 2 - 1) / granule; }
+constexpr std::size_t size_of(std::size_t index) noexcept { return index * granule + granule / 2; }
+constexpr std::size_t classes = class_of(largest) + 1;
 constexpr std::size_t kept_bytes_per_class = 64 * 1024;
 
 struct free_block {
@@ -34,7 +37,8 @@ struct size_class {
   std::uint32_t count;
 };
 
-// Plain data, so that reaching it costs no initialisation check; `cleaner` below frees the blocks at the thread's end.
+// Plain data, so that reaching it costs no initialisation check; `cleaner` below frees the blocks at the
+// thread's end.
 constinit thread_local std::array<size_class, classes> kept{};
 // Blocks are kept only while the cleaner is armed: not before this thread's first, and not after its last.
 constinit thread_local bool keeps = false;
@@ -55,7 +59,7 @@ struct cleaner {
 
 void arm_cleaner() {
   static thread_local const cleaner at_thread_end;
-  static_cast<void>(&at_thread_end);  // constructs it
+  static_cast<void>(&at_thread_end); // constructs it
 }
 
 void* allocate_new(std::size_t rounded) {
@@ -63,13 +67,15 @@ void* allocate_new(std::size_t rounded) {
   return ::operator new(rounded);
 }
 
-}  // namespace
+} // namespace
 
 void* allocate_frame(std::size_t size) {
-  if (size > largest) return ::operator new(size);
-  const std::size_t index = (size - 1) / granule;
+  if (size > largest)
+    return ::operator new(size);
+  const std::size_t index = class_of(size);
   size_class& c = kept[index];
-  if (c.first == nullptr) return allocate_new((index + 1) * granule);
+  if (c.first == nullptr)
+    return allocate_new(size_of(index));
   free_block* block = c.first;
   c.first = block->next;
   --c.count;
@@ -77,10 +83,12 @@ void* allocate_frame(std::size_t size) {
 }
 
 void free_frame(void* memory, std::size_t size) noexcept {
-  if (size > largest) return ::operator delete(memory);
-  const std::size_t index = (size - 1) / granule;
+  if (size > largest)
+    return ::operator delete(memory);
+  const std::size_t index = class_of(size);
   size_class& c = kept[index];
-  if (c.count >= kept_bytes_per_class / ((index + 1) * granule) || !keeps) return ::operator delete(memory);
+  if (c.count >= kept_bytes_per_class / size_of(index) || !keeps)
+    return ::operator delete(memory);
   auto* block = static_cast<free_block*>(memory);
   block->next = c.first;
   c.first = block;
@@ -94,4 +102,4 @@ void free_frame(void* block, std::size_t) noexcept { ::operator delete(block); }
 
 #endif
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

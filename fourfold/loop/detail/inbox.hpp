@@ -6,9 +6,10 @@
 
 namespace fourfold::detail {
 
-/// What other threads hand to a loop: any number of producers, one consumer, one atomic operation per item, and the
-/// answer to "must I ring the bell?" from that same operation. The last point matters for lifetime: after its push a
-/// producer touches the loop again only if it was told to ring, and a loop that was asleep knows that a bell is coming.
+/// What other threads hand to a loop: any number of producers, one consumer, one atomic operation per item,
+/// and the answer to "must I ring the bell?" from that same operation. The last point matters for lifetime:
+/// after its push a producer touches the loop again only if it was told to ring, and a loop that was asleep
+/// knows that a bell is coming.
 class inbox {
  public:
   /// True when the consumer sleeps and this producer, nobody else, must wake it. Any thread.
@@ -42,7 +43,8 @@ class inbox {
     ready_item* expected = nullptr;
     return head_.compare_exchange_strong(expected, asleep(), std::memory_order_relaxed);
   }
-  /// Consumer: ends the sleep. True when a producer has been told to ring: exactly one bell has come or is coming.
+  /// Consumer: ends the sleep. True when a producer has been told to ring: exactly one bell has come or is
+  /// coming.
   [[nodiscard]] bool wake_up() noexcept {
     ready_item* expected = asleep();
     return !head_.compare_exchange_strong(expected, nullptr, std::memory_order_relaxed);
@@ -58,4 +60,4 @@ class inbox {
   std::atomic<ready_item*> head_{nullptr};
 };
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

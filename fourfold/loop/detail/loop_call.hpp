@@ -41,13 +41,14 @@ class loop_call_host {
  private:
   bool post_cancellation(std::move_only_function<void()> cancel) noexcept;
 
-  mutable small_lock lock_;  // guards owner_ against cancellation from other threads
+  mutable small_lock lock_; // guards owner_ against cancellation from other threads
   scheduler* owner_;
 };
 
 template <class Call>
 bool loop_call_host::cancel_call(Call& call) noexcept {
-  if (call.ready()) return false;
+  if (call.ready())
+    return false;
   if (on_loop_thread()) {
     call.cancel_now();
     return true;
@@ -62,14 +63,15 @@ bool loop_call_host::cancel_call(Call& call) noexcept {
   }
 }
 
-/// A call on a loop: the future's state, the context that runs it, and the bound function, in one allocation. For a
-/// coroutine function, `bound()` makes the task, on the loop.
+/// A call on a loop: the future's state, the context that runs it, and the bound function, in one allocation.
+/// For a coroutine function, `bound()` makes the task, on the loop.
 template <class T, class Bound>
 class loop_call final : public future_state<T>, private loop_call_host, public root_context {
   static constexpr bool is_coroutine = is_coroutine_result_v<std::invoke_result_t<Bound&>>;
 
  public:
-  loop_call(scheduler& owner, Bound bound) : loop_call_host(owner), root_context(owner), bound_(std::move(bound)) {}
+  loop_call(scheduler& owner, Bound bound)
+      : loop_call_host(owner), root_context(owner), bound_(std::move(bound)) {}
 
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* block, std::size_t size) noexcept { free_frame(block, size); }
@@ -77,9 +79,12 @@ class loop_call final : public future_state<T>, private loop_call_host, public r
   bool cancel_work() noexcept override { return this->cancel_call(*this); }
 
   void run_ready() noexcept override {
-    if (work_ || start()) root_context::run_ready();
+    if (work_ || start())
+      root_context::run_ready();
   }
-  void drop_ready() noexcept override { end([]() -> T { throw pool_closed("the loop was destroyed before it ran this call"); }); }
+  void drop_ready() noexcept override {
+    end([]() -> T { throw pool_closed("the loop was destroyed before it ran this call"); });
+  }
 
  private:
   friend class loop_call_host;
@@ -146,4 +151,4 @@ class loop_call final : public future_state<T>, private loop_call_host, public r
   std::optional<task<T>> work_;
 };
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

@@ -22,11 +22,11 @@ struct io_descriptor {
 };
 
 enum class io_kind : std::uint8_t {
-  receive,   ///< data, size: result is the number of bytes, 0 at the end
-  send,      ///< data, size: result is the number of bytes
-  accept,    ///< result is the new descriptor, non-blocking
-  connect,   ///< data, size: the address; result 0
-  readable,  ///< result 0 once there is something to read (or the end, or an error)
+  receive,  ///< data, size: result is the number of bytes, 0 at the end
+  send,     ///< data, size: result is the number of bytes
+  accept,   ///< result is the new descriptor, non-blocking
+  connect,  ///< data, size: the address; result 0
+  readable, ///< result 0 once there is something to read (or the end, or an error)
 };
 
 /// One system call that may have to wait. What it needs is in here; `result` is filled in on completion.
@@ -42,7 +42,8 @@ struct io_operation {
 };
 
 /// Where operations on descriptors complete: the one part of the loop that differs between kernel interfaces.
-/// It is a proactor: an operation is handed in, and comes back done. All but wake() belong to the loop's thread.
+/// It is a proactor: an operation is handed in, and comes back done. All but wake() belong to the loop's
+/// thread.
 class reactor {
  public:
   virtual ~reactor() = default;
@@ -58,17 +59,20 @@ class reactor {
   /// Takes a parked operation back: true, or false when it is done already.
   virtual bool withdraw(io_operation& operation) noexcept = 0;
 
-  /// Completes what is there, sleeping until something is, or `deadline`, or wake(). A deadline that has passed only looks.
+  /// Completes what is there, sleeping until something is, or `deadline`, or wake(). A deadline that has
+  /// passed only looks.
   virtual void wait(clock::time_point deadline) = 0;
   /// Ends one wait(), this one or the next. Any thread.
   virtual void wake() noexcept = 0;
-  /// Sleeps until `count` wake() calls that were announced have all arrived, so that none of them finds the reactor gone.
+  /// Sleeps until `count` wake() calls that were announced have all arrived, so that none of them finds the
+  /// reactor gone.
   virtual void absorb_wakes(std::uint64_t count) noexcept = 0;
   /// How many wake() calls have arrived so far.
   [[nodiscard]] virtual std::uint64_t wakes() const noexcept = 0;
 };
 
-/// The best one this kernel allows. Throws std::system_error.
+/// The best one this kernel allows, or the one that the environment variable FOURFOLD_REACTOR names. Throws
+/// std::system_error, and `error` for a name that there is not.
 std::unique_ptr<reactor> make_reactor();
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

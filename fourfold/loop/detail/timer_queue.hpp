@@ -9,9 +9,9 @@
 
 namespace fourfold::detail {
 
-/// The loop's timers: waiters ordered by deadline, and by arming among equal ones, in a four-ary heap (half the depth of
-/// a binary one, and a node's children share a cache line or two). Arming and disarming are O(log n) and allocate only
-/// when the heap grows. A parked waiter's `argument` is its place in the heap.
+/// The loop's timers: waiters ordered by deadline, and by arming among equal ones, in a four-ary heap (half
+/// the depth of a binary one, and a node's children share a cache line or two). Arming and disarming are
+/// O(log n) and allocate only when the heap grows. A parked waiter's `argument` is its place in the heap.
 class timer_queue final : public parking_place {
  public:
   /// Parks `w` until `deadline`.
@@ -20,7 +20,9 @@ class timer_queue final : public parking_place {
 
   [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }
   /// The next deadline, or `never`.
-  [[nodiscard]] clock::time_point next() const noexcept { return heap_.empty() ? never : heap_.front().deadline; }
+  [[nodiscard]] clock::time_point next() const noexcept {
+    return heap_.empty() ? never : heap_.front().deadline;
+  }
   /// Wakes those whose deadline is not after `now`, in order.
   void fire(clock::time_point now);
 
@@ -44,4 +46,4 @@ class timer_queue final : public parking_place {
   std::uint64_t armed_ = 0;
 };
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

@@ -6,10 +6,11 @@ namespace fourfold::detail {
 
 /// How control passes between the coroutines of one chain without growing the stack.
 ///
-/// Compilers turn a symmetric transfer into a jump only when they optimise, so a million levels of ready tasks would
-/// overflow the stack at -O0. Instead, a coroutine starts the child that it awaits by an ordinary nested call, which is
-/// the fastest way there is, up to `nesting_limit` levels deep; beyond, and when a suspended coroutine ends, it leaves
-/// the handle to run next here and returns to the loop's trampoline, `run_chain`.
+/// Compilers turn a symmetric transfer into a jump only when they optimise, so a million levels of ready
+/// tasks would overflow the stack at -O0. Instead, a coroutine starts the child that it awaits by an ordinary
+/// nested call, which is the fastest way there is, up to `nesting_limit` levels deep; beyond, and when a
+/// suspended coroutine ends, it leaves the handle to run next here and returns to the loop's trampoline,
+/// `run_chain`.
 struct trampoline {
   static constexpr unsigned nesting_limit = 32;
 
@@ -33,18 +34,21 @@ inline bool run_chain(std::coroutine_handle<> at) {
   return t.root_done;
 }
 
-/// What to continue when a coroutine ends: nothing but the end of the chain (null), the caller that has it nested on
-/// the stack, or a suspended coroutine.
+/// What to continue when a coroutine ends: nothing but the end of the chain (null), the caller that has it
+/// nested on the stack, or a suspended coroutine.
 class continuation {
  public:
   [[nodiscard]] static continuation nested() noexcept { return continuation(&nested_mark_); }
-  [[nodiscard]] static continuation of(std::coroutine_handle<> suspended) noexcept { return continuation(suspended.address()); }
+  [[nodiscard]] static continuation of(std::coroutine_handle<> suspended) noexcept {
+    return continuation(suspended.address());
+  }
   continuation() noexcept = default;
 
   /// At final suspension.
   void run() const noexcept {
     trampoline& t = this_thread_trampoline;
-    if (address_ == &nested_mark_) return;
+    if (address_ == &nested_mark_)
+      return;
     if (address_ == nullptr) {
       t.root_done = true;
     } else {
@@ -59,16 +63,18 @@ class continuation {
   void* address_ = nullptr;
 };
 
-/// Starts `child` on behalf of `parent`, which is being suspended on it. False when the child ended at once, and the
-/// parent goes on without having been suspended.
-inline bool start_child(std::coroutine_handle<> child, continuation& when_done, std::coroutine_handle<> parent) {
+/// Starts `child` on behalf of `parent`, which is being suspended on it. False when the child ended at once,
+/// and the parent goes on without having been suspended.
+inline bool start_child(std::coroutine_handle<> child, continuation& when_done,
+                        std::coroutine_handle<> parent) {
   trampoline& t = this_thread_trampoline;
   if (t.depth < trampoline::nesting_limit) {
     when_done = continuation::nested();
     ++t.depth;
     child.resume();
     --t.depth;
-    if (child.done()) return false;
+    if (child.done())
+      return false;
     when_done = continuation::of(parent);
     return true;
   }
@@ -77,4 +83,4 @@ inline bool start_child(std::coroutine_handle<> child, continuation& when_done, 
   return true;
 }
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

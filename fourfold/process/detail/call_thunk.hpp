@@ -13,8 +13,9 @@
 
 namespace fourfold::detail {
 
-// How a call travels: as the address of a thunk, instantiated for the function's type and the arguments' types, and the
-// encoded function object and arguments. The thunk decodes them on the other side and makes the call.
+// How a call travels: as the address of a thunk, instantiated for the function's type and the arguments'
+// types, and the encoded function object and arguments. The thunk decodes them on the other side and makes
+// the call.
 
 /// Runs a function: reads from `in`, appends the encoded result to `out`.
 using function_thunk = void (*)(decoder& in, byte_buffer& out);
@@ -48,8 +49,8 @@ struct travels_as {
   using type = std::remove_cvref_t<A>;
 };
 template <class A>
-  requires std::is_convertible_v<A, std::string_view> && (std::is_pointer_v<std::decay_t<A>> ||
-                                                          std::is_same_v<std::remove_cvref_t<A>, std::string_view>)
+  requires std::is_convertible_v<A, std::string_view> &&
+           (std::is_pointer_v<std::decay_t<A>> || std::is_same_v<std::remove_cvref_t<A>, std::string_view>)
 struct travels_as<A> {
   using type = std::string;
 };
@@ -58,7 +59,8 @@ template <class Parameters, class... A>
 struct carried_arguments {
   using type = std::tuple<typename travels_as<A>::type...>;
 };
-// With a known signature arguments travel as the parameters' types, so that implicit conversions happen before the journey.
+// With a known signature arguments travel as the parameters' types, so that implicit conversions happen
+// before the journey.
 template <class... P, class... A>
   requires(sizeof...(P) == sizeof...(A))
 struct carried_arguments<std::tuple<P...>, A...> {
@@ -73,7 +75,8 @@ inline constexpr bool is_stateless = std::is_empty_v<F> && std::is_default_const
 
 template <class F>
 void encode_callable(encoder& out, const F& f) {
-  if constexpr (!is_stateless<F>) out.write(f);
+  if constexpr (!is_stateless<F>)
+    out.write(f);
 }
 template <class F>
 F decode_callable(decoder& in) {
@@ -131,4 +134,4 @@ struct thunk<F, std::tuple<A...>> {
   }
 };
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

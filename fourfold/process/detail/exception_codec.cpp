@@ -16,8 +16,9 @@
 namespace fourfold::detail {
 namespace {
 
-// The types that travel as themselves. Their place in the table is what travels, so both sides being one build is what
-// makes it right. A type is recognised exactly: a class derived from one of these is a remote_error.
+// The types that travel as themselves. Their place in the table is what travels, so both sides being one
+// build is what makes it right. A type is recognised exactly: a class derived from one of these is a
+// remote_error.
 struct known_type {
   const std::type_info* type;
   std::exception_ptr (*make)(const std::string& text);
@@ -33,13 +34,26 @@ constexpr known_type plain() {
 }
 
 const std::array known_types{
-    with_text<std::runtime_error>(), with_text<std::logic_error>(),      with_text<std::invalid_argument>(),
-    with_text<std::out_of_range>(),  with_text<std::domain_error>(),     with_text<std::length_error>(),
-    with_text<std::range_error>(),   with_text<std::overflow_error>(),   with_text<std::underflow_error>(),
-    plain<std::bad_alloc>(),         plain<std::exception>(),            with_text<error>(),
-    with_text<cancelled>(),          plain<timed_out>(),                 plain<queue_closed>(),
-    with_text<pool_closed>(),        with_text<wrong_thread>(),          plain<broken_promise>(),
-    with_text<decode_error>(),       with_text<released_too_often>(),
+    with_text<std::runtime_error>(),
+    with_text<std::logic_error>(),
+    with_text<std::invalid_argument>(),
+    with_text<std::out_of_range>(),
+    with_text<std::domain_error>(),
+    with_text<std::length_error>(),
+    with_text<std::range_error>(),
+    with_text<std::overflow_error>(),
+    with_text<std::underflow_error>(),
+    plain<std::bad_alloc>(),
+    plain<std::exception>(),
+    with_text<error>(),
+    with_text<cancelled>(),
+    plain<timed_out>(),
+    plain<queue_closed>(),
+    with_text<pool_closed>(),
+    with_text<wrong_thread>(),
+    plain<broken_promise>(),
+    with_text<decode_error>(),
+    with_text<released_too_often>(),
 };
 
 constexpr std::uint8_t system_error_tag = 254;
@@ -47,7 +61,8 @@ constexpr std::uint8_t remote_tag = 255;
 
 std::string readable_name(const std::type_info& type) {
   int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), &std::free);
+  const std::unique_ptr<char, void (*)(void*)> name(
+      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), &std::free);
   return status == 0 && name ? name.get() : type.name();
 }
 
@@ -66,7 +81,8 @@ void encode_standard(encoder& out, const std::exception& e) {
       // what() is "text: message of the code"; the constructor appends the message again.
       std::string text = e.what();
       const std::string suffix = ": " + code.message();
-      if (text.ends_with(suffix)) text.resize(text.size() - suffix.size());
+      if (text.ends_with(suffix))
+        text.resize(text.size() - suffix.size());
       out.write(system_error_tag, generic, code.value(), text);
       return;
     }
@@ -79,7 +95,7 @@ void encode_standard(encoder& out, const std::exception& e) {
   out.write(remote_tag, readable_name(type), std::string(e.what()));
 }
 
-}  // namespace
+} // namespace
 
 void encode_exception(encoder& out, const std::exception_ptr& exception) {
   try {
@@ -88,13 +104,15 @@ void encode_exception(encoder& out, const std::exception_ptr& exception) {
     encode_standard(out, e);
   } catch (...) {
     const std::type_info* type = abi::__cxa_current_exception_type();
-    out.write(remote_tag, type == nullptr ? std::string("unknown exception") : readable_name(*type), std::string());
+    out.write(remote_tag, type == nullptr ? std::string("unknown exception") : readable_name(*type),
+              std::string());
   }
 }
 
 std::exception_ptr decode_exception(decoder& in) {
   const auto tag = in.read<std::uint8_t>();
-  if (tag < known_types.size()) return known_types[tag].make(in.read<std::string>());
+  if (tag < known_types.size())
+    return known_types[tag].make(in.read<std::string>());
   if (tag == system_error_tag) {
     const bool generic = in.read<bool>();
     const int value = in.read<int>();
@@ -102,10 +120,11 @@ std::exception_ptr decode_exception(decoder& in) {
     const std::error_category& category = generic ? std::generic_category() : std::system_category();
     return std::make_exception_ptr(std::system_error(std::error_code(value, category), text));
   }
-  if (tag != remote_tag) in.fail("an exception of no known kind");
+  if (tag != remote_tag)
+    in.fail("an exception of no known kind");
   auto type = in.read<std::string>();
   auto message = in.read<std::string>();
   return std::make_exception_ptr(remote_error(std::move(type), std::move(message)));
 }
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

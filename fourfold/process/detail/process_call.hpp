@@ -15,11 +15,12 @@ namespace fourfold::detail {
 
 class process_pool_core;
 
-/// A call on its way through a process pool, without its result's type. Linked in the pool's queue while it waits for a
-/// worker. The pool holds one reference until it has ended.
+/// A call on its way through a process pool, without its result's type. Linked in the pool's queue while it
+/// waits for a worker. The pool holds one reference until it has ended.
 class process_call : public list_links {
  public:
-  process_call(std::shared_ptr<process_pool_core> pool, call_kind kind) noexcept : pool_(std::move(pool)), kind_(kind) {}
+  process_call(std::shared_ptr<process_pool_core> pool, call_kind kind) noexcept
+      : pool_(std::move(pool)), kind_(kind) {}
   process_call(const process_call&) = delete;
   process_call& operator=(const process_call&) = delete;
 
@@ -97,4 +98,4 @@ class typed_process_call final : public future_state<R>, public process_call {
   void parked() noexcept override { watch_call(*this); }
 };
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

@@ -11,18 +11,20 @@
 namespace fourfold::detail {
 namespace {
 
-// How far ahead of a worker its ring is filled: enough that it never idles between short calls, and so little that a
-// call is not stuck for long behind others before another worker takes it over.
+// How far ahead of a worker its ring is filled: enough that it never idles between short calls, and so little
+// that a call is not stuck for long behind others before another worker takes it over.
 constexpr double ahead_nanoseconds = 200'000;
 constexpr std::size_t largest_depth = 512;
 
-}  // namespace
+} // namespace
 
 process_pool_core::wake_list::~wake_list() {
-  if (first_ == 0 && !others_) return;
+  if (first_ == 0 && !others_)
+    return;
   for (const worker_slot& slot : core_.slots_) {
     const bool wanted = slot.index() < 64 ? (first_ >> slot.index() & 1) != 0 : others_;
-    if (wanted) slot.wake();
+    if (wanted)
+      slot.wake();
   }
 }
 
@@ -37,10 +39,12 @@ void process_pool_core::wake_list::add(const worker_slot& slot) noexcept {
 worker_slot* process_pool_core::least_loaded(call_kind kind) noexcept {
   worker_slot* best = nullptr;
   for (worker_slot& slot : slots_) {
-    if (!slot.is_believed()) continue;
+    if (!slot.is_believed())
+      continue;
     const bool full = kind == call_kind::coroutine ? slot.coroutines() >= options_.coroutines_per_worker
                                                    : slot.functions() >= depth_;
-    if (full) continue;
+    if (full)
+      continue;
     if (best == nullptr || slot.functions() < best->functions() ||
         (slot.functions() == best->functions() && slot.coroutines() < best->coroutines())) {
       best = &slot;
@@ -51,13 +55,15 @@ worker_slot* process_pool_core::least_loaded(call_kind kind) noexcept {
 
 void process_pool_core::recount_ahead() noexcept {
   std::size_t ahead = 0;
-  for (const worker_slot& slot : slots_) ahead += slot.functions() > 1 ? slot.functions() - 1 : 0;
+  for (const worker_slot& slot : slots_)
+    ahead += slot.functions() > 1 ? slot.functions() - 1 : 0;
   ahead_.store(ahead);
 }
 
 bool process_pool_core::assign(process_call& call, wake_list& to_wake) {
   worker_slot* slot = least_loaded(call.kind());
-  if (slot == nullptr || !slot->assign(call)) return false;
+  if (slot == nullptr || !slot->assign(call))
+    return false;
   to_wake.add(*slot);
   return true;
 }
@@ -72,23 +78,29 @@ void process_pool_core::hand_out(wake_list& to_wake) {
     }
     queued_.fetch_sub(1);
   }
-  if (queue_.empty()) share_out_ahead(to_wake);
+  if (queue_.empty())
+    share_out_ahead(to_wake);
   recount_ahead();
 }
 
 void process_pool_core::share_out_ahead(wake_list& to_wake) {
   for (worker_slot& idle : slots_) {
-    if (!idle.is_believed() || idle.functions() != 0) continue;
-    const auto fullest = std::max_element(slots_.begin(), slots_.end(), [](const worker_slot& a, const worker_slot& b) {
-      return a.functions() < b.functions();
-    });
-    if (fullest->functions() < 2) return;
+    if (!idle.is_believed() || idle.functions() != 0)
+      continue;
+    const auto fullest =
+        std::max_element(slots_.begin(), slots_.end(), [](const worker_slot& a, const worker_slot& b) {
+          return a.functions() < b.functions();
+        });
+    if (fullest->functions() < 2)
+      return;
     std::size_t wanted = fullest->functions() / 2;
     // The latest first: the earliest are the likeliest to be begun meanwhile.
     for (std::size_t i = fullest->assigned().size(); i-- > 0 && wanted > 0;) {
-      if (i >= fullest->assigned().size()) continue;
+      if (i >= fullest->assigned().size())
+        continue;
       process_call* call = fullest->assigned()[i];
-      if (call == nullptr || call->kind() != call_kind::function || !fullest->take_back(*call)) continue;
+      if (call == nullptr || call->kind() != call_kind::function || !fullest->take_back(*call))
+        continue;
       --wanted;
       if (!idle.assign(*call)) {
         call->where = process_call::place::queued;
@@ -103,8 +115,10 @@ void process_pool_core::share_out_ahead(wake_list& to_wake) {
 
 void process_pool_core::end_books(process_call& call) noexcept {
   call.where = process_call::place::ended;
-  if (call.watched) watched_.fetch_sub(1);
-  if (--live_calls_ == 0 && closed_) drained_.set();
+  if (call.watched)
+    watched_.fetch_sub(1);
+  if (--live_calls_ == 0 && closed_)
+    drained_.set();
 }
 
 void process_pool_core::submit(process_call& call) {
@@ -115,8 +129,10 @@ void process_pool_core::submit(process_call& call) {
     }
     wake_list to_wake(*this);
     const std::lock_guard guard(lock_);
-    if (!broken_.empty()) throw pool_closed(broken_ + ": the function was not and will not be run");
-    if (closed_) throw pool_closed();
+    if (!broken_.empty())
+      throw pool_closed(broken_ + ": the function was not and will not be run");
+    if (closed_)
+      throw pool_closed();
     call.id = statistics_.submitted + 1;
     if (queue_.empty() && assign(call, to_wake)) {
       recount_ahead();
@@ -131,7 +147,8 @@ void process_pool_core::submit(process_call& call) {
     call.abandon();
     throw;
   }
-  if (service_wanted()) ensure_service();
+  if (service_wanted())
+    ensure_service();
 }
 
 bool process_pool_core::cancel(process_call& call) noexcept {
@@ -139,24 +156,25 @@ bool process_pool_core::cancel(process_call& call) noexcept {
     wake_list to_wake(*this);
     const std::lock_guard guard(lock_);
     switch (call.where) {
-      case process_call::place::nowhere:
-      case process_call::place::ended:
-        return false;
-      case process_call::place::queued:
-        call.unlink();
-        queued_.fetch_sub(1);
+    case process_call::place::nowhere:
+    case process_call::place::ended: return false;
+    case process_call::place::queued:
+      call.unlink();
+      queued_.fetch_sub(1);
+      break;
+    case process_call::place::assigned: {
+      worker_slot& slot = slots_[call.worker];
+      if (slot.take_back(call)) {
+        recount_ahead();
         break;
-      case process_call::place::assigned: {
-        worker_slot& slot = slots_[call.worker];
-        if (slot.take_back(call)) {
-          recount_ahead();
-          break;
-        }
-        if (call.kind() != call_kind::coroutine) return false;
-        if (!slot.send(call_kind::cancel, call.number)) return false;
-        to_wake.add(slot);
-        return true;
       }
+      if (call.kind() != call_kind::coroutine)
+        return false;
+      if (!slot.send(call_kind::cancel, call.number))
+        return false;
+      to_wake.add(slot);
+      return true;
+    }
     }
     ++statistics_.cancelled;
     end_books(call);
@@ -168,7 +186,8 @@ bool process_pool_core::cancel(process_call& call) noexcept {
 void process_pool_core::watch(process_call& call) noexcept {
   {
     const std::lock_guard guard(lock_);
-    if (call.watched || call.where == process_call::place::ended) return;
+    if (call.watched || call.where == process_call::place::ended)
+      return;
     call.watched = true;
     watched_.fetch_add(1);
   }
@@ -179,7 +198,8 @@ std::vector<pid_t> process_pool_core::worker_pids() {
   const std::lock_guard guard(lock_);
   std::vector<pid_t> pids;
   for (const worker_slot& slot : slots_) {
-    if (slot.pid() > 0) pids.push_back(slot.pid());
+    if (slot.pid() > 0)
+      pids.push_back(slot.pid());
   }
   return pids;
 }
@@ -192,13 +212,15 @@ process_pool_statistics process_pool_core::statistics() {
 // The pump.
 
 bool process_pool_core::any_results() const noexcept {
-  return std::any_of(slots_.begin(), slots_.end(), [](const worker_slot& s) { return s.is_believed() && s.has_result(); });
+  return std::any_of(slots_.begin(), slots_.end(),
+                     [](const worker_slot& s) { return s.is_believed() && s.has_result(); });
 }
 
 void process_pool_core::want_bell(result_bell bell) noexcept {
   bell_ = bell;
   for (const worker_slot& slot : slots_) {
-    if (slot.is_open()) slot.want_bell(bell);
+    if (slot.is_open())
+      slot.want_bell(bell);
   }
 }
 
@@ -212,7 +234,8 @@ bool process_pool_core::pump_once() {
 
 bool process_pool_core::collect(worker_slot& slot) {
   bool something = false;
-  if (!slot.is_believed()) return false;
+  if (!slot.is_believed())
+    return false;
   try {
     message_header header;
     for (std::size_t i = 0; i < largest_depth && slot.next_result(header); ++i) {
@@ -233,23 +256,22 @@ void process_pool_core::handle_result(worker_slot& slot, const message_header& h
     wake_list to_wake(*this);
     const std::lock_guard guard(lock_);
     call = slot.ended(header.number);
-    if (call == nullptr) throw decode_error("a worker sent a result for a call that it does not have");
+    if (call == nullptr)
+      throw decode_error("a worker sent a result for a call that it does not have");
     ++statistics_.finished;
     if (call->kind() == call_kind::function) {
       const auto duration = static_cast<double>(header.duration);
       mean_duration_ += (duration - mean_duration_) / (duration > mean_duration_ ? 2 : 8);
-      depth_ = std::clamp(static_cast<std::size_t>(ahead_nanoseconds / (mean_duration_ + 1)), std::size_t{1}, largest_depth);
+      depth_ = std::clamp(static_cast<std::size_t>(ahead_nanoseconds / (mean_duration_ + 1)), std::size_t{1},
+                          largest_depth);
     }
     end_books(*call);
     hand_out(to_wake);
   }
   decoder in(slot.payload());
   switch (static_cast<result_kind>(header.kind)) {
-    case result_kind::value:
-      call->end_with_value(in);
-      return;
-    case result_kind::exception:
-      break;
+  case result_kind::value: call->end_with_value(in); return;
+  case result_kind::exception: break;
   }
   std::exception_ptr exception;
   try {
@@ -262,7 +284,7 @@ void process_pool_core::handle_result(worker_slot& slot, const message_header& h
 
 void process_pool_core::leave_pump() {
   for (;;) {
-    look_again_.store(false);  // before the looks below, so that what it was set for is seen by them
+    look_again_.store(false); // before the looks below, so that what it was set for is seen by them
     const bool wanted = service_wanted();
     want_bell(wanted ? result_bell::service : result_bell::none);
     service_armed_.store(wanted);
@@ -270,7 +292,8 @@ void process_pool_core::leave_pump() {
     pump_taken_.store(false);
     // Whoever found the pump taken since has left its reason where it is seen here.
     const bool missed = late_result || look_again_.load() || (service_wanted() && !service_armed_.load());
-    if (!missed || pump_requested_.load() || !try_pump()) return;
+    if (!missed || pump_requested_.load() || !try_pump())
+      return;
     while (pump_once()) {
     }
   }
@@ -282,7 +305,8 @@ bool process_pool_core::service_wanted() const noexcept {
 
 void process_pool_core::ensure_service() noexcept {
   // A holder of the pump looks at service_wanted() after it has given the pump back.
-  if (service_armed_.load() || !try_pump()) return;
+  if (service_armed_.load() || !try_pump())
+    return;
   leave_pump();
 }
 
@@ -290,31 +314,39 @@ void process_pool_core::sleep_as_driver(clock::time_point deadline) noexcept {
   if (deadline != never) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now()).count();
     pollfd bell{.fd = driver_bell_.get(), .events = POLLIN, .revents = 0};
-    if (::poll(&bell, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000))) <= 0) return;
+    if (::poll(&bell, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000))) <= 0)
+      return;
   }
   std::uint64_t count = 0;
   [[maybe_unused]] const ssize_t size = ::read(driver_bell_.get(), &count, sizeof count);
 }
 
 void process_pool_core::drive(const future_state_base& awaited, const wait_limit& limit) {
-  if (!try_pump()) return;
+  if (!try_pump())
+    return;
   {
     const blocking_scope blocking;
-    const cancellation_callback on_cancellation(limit.token, [this]() noexcept { ring_bell(driver_bell_.get()); });
+    const cancellation_callback on_cancellation(limit.token,
+                                                [this]() noexcept { ring_bell(driver_bell_.get()); });
     while (!awaited.ready() && !pump_requested_.load() && !limit.token.cancellation_requested() &&
            (limit.deadline == never || clock::now() < limit.deadline)) {
-      if (pump_once()) continue;
-      if (spin_.look([this] { return any_results(); })) continue;
+      if (pump_once())
+        continue;
+      if (spin_.look([this] { return any_results(); }))
+        continue;
       want_bell(result_bell::driver);
-      if (any_results() || pump_requested_.load() || awaited.ready()) continue;
+      if (any_results() || pump_requested_.load() || awaited.ready())
+        continue;
       sleep_as_driver(limit.deadline);
     }
   }
   leave_pump();
 }
 
-void drive_pool(process_pool_core& pool, const future_state_base& awaited, const wait_limit& limit) { pool.drive(awaited, limit); }
+void drive_pool(process_pool_core& pool, const future_state_base& awaited, const wait_limit& limit) {
+  pool.drive(awaited, limit);
+}
 void watch_call(process_call& call) noexcept { call.pool().watch(call); }
 bool cancel_process_call(process_call& call) noexcept { return call.pool().cancel(call); }
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

@@ -24,16 +24,18 @@ namespace fourfold::detail {
 
 /// What a process pool is. Two guards:
 ///
-/// - `lock_`, for a few instructions at a time: the queue, the books of who holds what, and writing into call rings.
-/// - the *pump*, a role that one thread at a time takes: reading result rings and ending calls. A thread that waits for a
-///   result takes it if it is free (then it is the *driver*, and workers wake it directly); otherwise the service thread
-///   takes it whenever a worker rings for it. Burying and replacing workers is the service thread's work alone; it
-///   makes a driver give the pump back for that.
+/// - `lock_`, for a few instructions at a time: the queue, the books of who holds what, and writing into call
+/// rings.
+/// - the *pump*, a role that one thread at a time takes: reading result rings and ending calls. A thread that
+/// waits for a
+///   result takes it if it is free (then it is the *driver*, and workers wake it directly); otherwise the
+///   service thread takes it whenever a worker rings for it. Burying and replacing workers is the service
+///   thread's work alone; it makes a driver give the pump back for that.
 ///
-/// Whoever gives the pump back leaves word with the workers whom to ring (`want_bell`): the service, if somebody is
-/// parked on a result, calls are queued, or a worker holds more than it runs; else nobody, because the results can
-/// wait in their rings until somebody looks. Giving back and wanting the service are checked crosswise (see
-/// ensure_service and leave_pump), so a result that somebody waits for always rings.
+/// Whoever gives the pump back leaves word with the workers whom to ring (`want_bell`): the service, if
+/// somebody is parked on a result, calls are queued, or a worker holds more than it runs; else nobody,
+/// because the results can wait in their rings until somebody looks. Giving back and wanting the service are
+/// checked crosswise (see ensure_service and leave_pump), so a result that somebody waits for always rings.
 class process_pool_core : public std::enable_shared_from_this<process_pool_core> {
  public:
   explicit process_pool_core(process_pool_options options);
@@ -43,7 +45,8 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
 
   /// Takes over one reference to `call`, also when it throws.
   void submit(process_call& call);
-  /// A thread is about to wait for `awaited`: takes the pump, if it is free, until it is ready or the limit is reached.
+  /// A thread is about to wait for `awaited`: takes the pump, if it is free, until it is ready or the limit
+  /// is reached.
   void drive(const future_state_base& awaited, const wait_limit& limit);
   /// Somebody is parked on `call`.
   void watch(process_call& call) noexcept;
@@ -68,7 +71,7 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
 
    private:
     process_pool_core& core_;
-    std::uint64_t first_ = 0;  // a bit for each of the first 64
+    std::uint64_t first_ = 0; // a bit for each of the first 64
     bool others_ = false;
   };
 
@@ -104,21 +107,22 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   void end_workers();
 
   process_pool_options options_;
-  unique_fd driver_bell_;   // eventfd, blocking
-  unique_fd service_bell_;  // eventfd, non-blocking
+  unique_fd driver_bell_;  // eventfd, blocking
+  unique_fd service_bell_; // eventfd, non-blocking
   std::optional<template_process> template_;
   std::vector<worker_slot> slots_;
 
   small_lock lock_;
   intrusive_list<process_call> queue_;
   bool closed_ = false;
-  std::string broken_;  // why the pool gave up; empty while it has not
+  std::string broken_; // why the pool gave up; empty while it has not
   process_pool_statistics statistics_;
   std::size_t live_calls_ = 0;
-  double mean_duration_ = 0;   // of recent function calls, nanoseconds
-  std::size_t depth_ = 1;      // how many function calls a worker may hold
+  double mean_duration_ = 0; // of recent function calls, nanoseconds
+  std::size_t depth_ = 1;    // how many function calls a worker may hold
 
-  // Why the service is wanted; written under lock_, read crosswise with pump_taken_, all sequentially consistent.
+  // Why the service is wanted; written under lock_, read crosswise with pump_taken_, all sequentially
+  // consistent.
   std::atomic<std::size_t> queued_{0};
   std::atomic<std::size_t> watched_{0};
   std::atomic<std::size_t> ahead_{0};
@@ -130,15 +134,15 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   /// The service thread needs the pump: whoever has it gives it back at once.
   std::atomic<bool> pump_requested_{false};
   std::atomic<bool> service_armed_{false};
-  result_bell bell_ = result_bell::none;  // under the pump
-  spin_budget spin_;                      // under the pump
-  unsigned failed_starts_ = 0;            // in a row; under the pump
+  result_bell bell_ = result_bell::none; // under the pump
+  spin_budget spin_;                     // under the pump
+  unsigned failed_starts_ = 0;           // in a row; under the pump
 
   std::atomic<bool> stopping_{false};
   event drained_;
   mutex shutdown_;
-  bool ended_ = false;  // under shutdown_
+  bool ended_ = false; // under shutdown_
   std::thread service_;
 };
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

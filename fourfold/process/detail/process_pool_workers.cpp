@@ -20,12 +20,15 @@ namespace {
 
 // So many workers in a row that die before they serve, and the next one would, too.
 constexpr unsigned most_failed_starts = 5;
-// A call whose workers die so often before they begin it, by what they left in shared memory, is the likely cause.
+// A call whose workers die so often before they begin it, by what they left in shared memory, is the likely
+// cause.
 constexpr std::uint8_t most_redeliveries = 3;
-// How long workers may take over their end when they have nothing left to do (flushing output), before they are killed.
+// How long workers may take over their end when they have nothing left to do (flushing output), before they
+// are killed.
 constexpr auto finishing_time = std::chrono::seconds(2);
 
-/// Blocks every signal on this thread for a scope: a thread started inside is none that the program's handlers run on.
+/// Blocks every signal on this thread for a scope: a thread started inside is none that the program's
+/// handlers run on.
 class signals_blocked {
  public:
   signals_blocked() noexcept {
@@ -41,7 +44,7 @@ class signals_blocked {
   sigset_t previous_{};
 };
 
-}  // namespace
+} // namespace
 
 process_pool_core::process_pool_core(process_pool_options options)
     : options_(std::move(options)),
@@ -51,7 +54,8 @@ process_pool_core::process_pool_core(process_pool_options options)
   const unsigned workers = options_.workers != 0 ? options_.workers : cpu_count();
   template_.emplace();
   slots_.reserve(workers);
-  for (unsigned i = 0; i < workers; ++i) slots_.emplace_back(i, driver_bell_.get(), service_bell_.get());
+  for (unsigned i = 0; i < workers; ++i)
+    slots_.emplace_back(i, driver_bell_.get(), service_bell_.get());
   for (worker_slot& slot : slots_) {
     slot.open(result_bell::none);
     start_worker(slot);
@@ -74,37 +78,40 @@ void process_pool_core::start_worker(worker_slot& slot) {
   const std::string name = options_.name.substr(0, request.name.size() - 1 - number.size()) + number;
   std::copy(name.begin(), name.end(), request.name.begin());
   // If the template has died, the service thread notices, starts a new one and asks again.
-  if (template_ && template_->start_worker(request, slot.worker_end())) slot.handed_over();
+  if (template_ && template_->start_worker(request, slot.worker_end()))
+    slot.handed_over();
 }
 
 void process_pool_core::handle(template_process::notice_or_end& news) {
-  if (news.ended) return restart_template();
+  if (news.ended)
+    return restart_template();
   const worker_notice& notice = *news.notice;
-  if (notice.worker >= slots_.size()) return;
+  if (notice.worker >= slots_.size())
+    return;
   worker_slot& slot = slots_[notice.worker];
-  if (slot.generation() != notice.generation || !slot.is_open()) return;
+  if (slot.generation() != notice.generation || !slot.is_open())
+    return;
   switch (notice.what) {
-    case worker_notice::event::started: {
-      const std::lock_guard guard(lock_);
-      slot.started(notice.pid, std::move(news.pidfd));
-      break;
+  case worker_notice::event::started: {
+    const std::lock_guard guard(lock_);
+    slot.started(notice.pid, std::move(news.pidfd));
+    break;
+  }
+  case worker_notice::event::failed:
+    if (++failed_starts_ >= most_failed_starts) {
+      give_up(std::string("no worker process could be started (") + std::strerror(notice.exit_code) + ")");
+    } else {
+      // The same channel, with what may stand in it already; the template's copies of the descriptors are
+      // gone.
+      bury(slot, 0, 0);
     }
-    case worker_notice::event::failed:
-      if (++failed_starts_ >= most_failed_starts) {
-        give_up(std::string("no worker process could be started (") + std::strerror(notice.exit_code) + ")");
-      } else {
-        // The same channel, with what may stand in it already; the template's copies of the descriptors are gone.
-        bury(slot, 0, 0);
-      }
-      break;
-    case worker_notice::event::exited:
-      bury(slot, notice.signal, notice.exit_code);
-      break;
+    break;
+  case worker_notice::event::exited: bury(slot, notice.signal, notice.exit_code); break;
   }
 }
 
 void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
-  while (collect(slot)) {  // results that it wrote before it died
+  while (collect(slot)) { // results that it wrote before it died
   }
   if (slot.has_served()) {
     failed_starts_ = 0;
@@ -118,7 +125,8 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
     const std::lock_guard guard(lock_);
     for (std::size_t i = slot.assigned().size(); i-- > 0;) {
       process_call* call = slot.assigned()[i];
-      if (call == nullptr) continue;
+      if (call == nullptr)
+        continue;
       if (slot.has_begun(*call) || ++call->redeliveries > most_redeliveries) {
         lost.push_back(call);
         ++statistics_.failed_by_death;
@@ -139,7 +147,8 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
   for (process_call* call : lost) {
     call->end_with(std::make_exception_ptr(worker_died(pid, signal, exit_code, call->id)));
   }
-  if (!replace) return give_up("worker processes die before they can serve");
+  if (!replace)
+    return give_up("worker processes die before they can serve");
   start_worker(slot);
   wake_list to_wake(*this);
   const std::lock_guard guard(lock_);
@@ -155,7 +164,8 @@ void process_pool_core::restart_template() {
     give_up(std::string("the worker template died and could not be started again: ") + e.what());
   }
   for (worker_slot& slot : slots_) {
-    if (slot.is_open()) bury(slot, SIGKILL, 0);
+    if (slot.is_open())
+      bury(slot, SIGKILL, 0);
   }
 }
 
@@ -163,17 +173,21 @@ void process_pool_core::give_up(const std::string& why) {
   intrusive_list<process_call> refused;
   {
     const std::lock_guard guard(lock_);
-    if (broken_.empty()) broken_ = "the process pool gave up: " + why;
+    if (broken_.empty())
+      broken_ = "the process pool gave up: " + why;
     refused.splice_back(queue_);
     queued_.store(0);
     refused.for_each([this](process_call& call) { end_books(call); });
     // What a worker has begun goes on; a worker that never came has begun nothing.
     for (worker_slot& slot : slots_) {
       for (std::size_t i = slot.assigned().size(); i-- > 0;) {
-        if (i >= slot.assigned().size()) continue;
+        if (i >= slot.assigned().size())
+          continue;
         process_call* call = slot.assigned()[i];
-        if (call == nullptr || slot.has_begun(*call)) continue;
-        if (!slot.take_back(*call)) continue;
+        if (call == nullptr || slot.has_begun(*call))
+          continue;
+        if (!slot.take_back(*call))
+          continue;
         end_books(*call);
         refused.push_front(*call);
       }
@@ -181,7 +195,8 @@ void process_pool_core::give_up(const std::string& why) {
     recount_ahead();
   }
   while (!refused.empty()) {
-    refused.pop_front().end_with(std::make_exception_ptr(pool_closed(broken_ + ": the function was not and will not be run")));
+    refused.pop_front().end_with(
+        std::make_exception_ptr(pool_closed(broken_ + ": the function was not and will not be run")));
   }
 }
 
@@ -193,19 +208,23 @@ void process_pool_core::serve() {
     const int control = template_ ? template_->control() : -1;
     std::array<pollfd, 2> watched{{{.fd = service_bell_.get(), .events = POLLIN, .revents = 0},
                                    {.fd = control, .events = POLLIN, .revents = 0}}};
-    if (::poll(watched.data(), watched.size(), -1) < 0) continue;
+    if (::poll(watched.data(), watched.size(), -1) < 0)
+      continue;
     std::uint64_t count = 0;
-    if (watched[0].revents != 0) static_cast<void>(!::read(service_bell_.get(), &count, sizeof count));
+    if (watched[0].revents != 0)
+      static_cast<void>(!::read(service_bell_.get(), &count, sizeof count));
     const bool news = watched[1].revents != 0;
     if (news) {
       take_pump();
     } else if (!try_pump()) {
       // Its holder reads the results, or is about to give it back and looks at this afterwards.
       look_again_.store(true);
-      if (!try_pump()) continue;
+      if (!try_pump())
+        continue;
     }
     service_armed_.store(false);
-    if (news) read_notices();
+    if (news)
+      read_notices();
     while (pump_once()) {
     }
     leave_pump();
@@ -225,17 +244,20 @@ void process_pool_core::take_pump() noexcept {
 void process_pool_core::read_notices() {
   while (template_) {
     auto news = template_->next_notice();
-    if (!news.notice && !news.ended) return;
+    if (!news.notice && !news.ended)
+      return;
     handle(news);
   }
 }
 
 void process_pool_core::shutdown(ending how) {
   if (std::this_thread::get_id() == service_.get_id()) {
-    throw error("process_pool: shut down from a callback of one of its own futures, on the thread that has to end");
+    throw error(
+        "process_pool: shut down from a callback of one of its own futures, on the thread that has to end");
   }
   const std::scoped_lock one_at_a_time(shutdown_);
-  if (ended_) return;
+  if (ended_)
+    return;
   intrusive_list<process_call> refused;
   {
     const std::lock_guard guard(lock_);
@@ -245,9 +267,11 @@ void process_pool_core::shutdown(ending how) {
       queued_.store(0);
       refused.for_each([this](process_call& call) { end_books(call); });
     }
-    if (live_calls_ == 0) drained_.set();
+    if (live_calls_ == 0)
+      drained_.set();
   }
-  while (!refused.empty()) refused.pop_front().end_with(std::make_exception_ptr(pool_closed()));
+  while (!refused.empty())
+    refused.pop_front().end_with(std::make_exception_ptr(pool_closed()));
   if (how == ending::finish) {
     draining_.store(true);
     ensure_service();
@@ -265,9 +289,11 @@ void process_pool_core::end_workers() {
   take_pump();
   std::size_t alive = 0;
   for (worker_slot& slot : slots_) {
-    if (!slot.is_open()) continue;
+    if (!slot.is_open())
+      continue;
     const std::lock_guard guard(lock_);
-    if (live_calls_ != 0 || !slot.send(call_kind::finish, 0)) continue;
+    if (live_calls_ != 0 || !slot.send(call_kind::finish, 0))
+      continue;
     slot.wake();
     ++alive;
   }
@@ -276,14 +302,18 @@ void process_pool_core::end_workers() {
   while (alive > 0 && template_) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now()).count();
     pollfd control{.fd = template_->control(), .events = POLLIN, .revents = 0};
-    if (left <= 0 || ::poll(&control, 1, static_cast<int>(left)) <= 0) break;
+    if (left <= 0 || ::poll(&control, 1, static_cast<int>(left)) <= 0)
+      break;
     const auto next = template_->next_notice();
-    if (next.ended) break;
-    if (next.notice && next.notice->what == worker_notice::event::exited) --alive;
+    if (next.ended)
+      break;
+    if (next.notice && next.notice->what == worker_notice::event::exited)
+      --alive;
   }
   template_.reset();
   for (worker_slot& slot : slots_) {
-    if (!slot.is_open()) continue;
+    if (!slot.is_open())
+      continue;
     while (collect(slot)) {
     }
     const pid_t pid = slot.pid();
@@ -291,16 +321,18 @@ void process_pool_core::end_workers() {
     {
       const std::lock_guard guard(lock_);
       for (process_call* call : slot.assigned()) {
-        if (call == nullptr) continue;
+        if (call == nullptr)
+          continue;
         lost.push_back(call);
         ++statistics_.failed_by_death;
         end_books(*call);
       }
       slot.close();
     }
-    for (process_call* call : lost) call->end_with(std::make_exception_ptr(worker_died(pid, SIGKILL, 0, call->id)));
+    for (process_call* call : lost)
+      call->end_with(std::make_exception_ptr(worker_died(pid, SIGKILL, 0, call->id)));
   }
   pump_taken_.store(false);
 }
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

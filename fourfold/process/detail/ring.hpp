@@ -9,7 +9,8 @@
 
 namespace fourfold::detail {
 
-/// The counters of a ring, in memory that both processes write. `written` and `read` count bytes since the start.
+/// The counters of a ring, in memory that both processes write. `written` and `read` count bytes since the
+/// start.
 struct ring_counters {
   alignas(64) std::atomic<std::uint64_t> written{0};
   alignas(64) std::atomic<std::uint64_t> read{0};
@@ -17,10 +18,10 @@ struct ring_counters {
 
 /// What stands before each message in a ring; a multiple of 8 bytes, as every message's room is.
 struct message_header {
-  std::uint32_t size = 0;  ///< of the payload
+  std::uint32_t size = 0; ///< of the payload
   std::uint32_t kind = 0;
-  std::uint64_t number = 0;    ///< the call's number on this worker
-  std::uint64_t duration = 0;  ///< a result: nanoseconds the call took
+  std::uint64_t number = 0;   ///< the call's number on this worker
+  std::uint64_t duration = 0; ///< a result: nanoseconds the call took
 };
 
 /// Says that the other side of a ring wrote what cannot be.
@@ -29,21 +30,24 @@ class ring_corrupted : public decode_error {
   using decode_error::decode_error;
 };
 
-/// One end of a single-producer, single-consumer ring of messages between two processes. Each end keeps its own position
-/// privately and believes of the shared memory only the other's counter, read once and checked against its own:
-/// a peer that scribbles can make the ring throw ring_corrupted or carry garbage bytes, which the codec then refuses,
-/// but never make it touch anything outside of the ring.
+/// One end of a single-producer, single-consumer ring of messages between two processes. Each end keeps its
+/// own position privately and believes of the shared memory only the other's counter, read once and checked
+/// against its own: a peer that scribbles can make the ring throw ring_corrupted or carry garbage bytes,
+/// which the codec then refuses, but never make it touch anything outside of the ring.
 class ring_end {
  public:
   /// `bytes` is a power of two of at least 4096, 8-aligned.
-  ring_end(ring_counters& counters, std::span<std::byte> bytes) noexcept : counters_(&counters), bytes_(bytes) {}
+  ring_end(ring_counters& counters, std::span<std::byte> bytes) noexcept
+      : counters_(&counters), bytes_(bytes) {}
 
  protected:
   [[nodiscard]] std::size_t capacity() const noexcept { return bytes_.size(); }
   [[nodiscard]] static std::uint64_t room_of(std::size_t payload) noexcept {
     return sizeof(std::uint64_t) + sizeof(message_header) + ((payload + 7) & ~std::size_t{7});
   }
-  [[nodiscard]] std::byte* at(std::uint64_t position) const noexcept { return bytes_.data() + (position & (bytes_.size() - 1)); }
+  [[nodiscard]] std::byte* at(std::uint64_t position) const noexcept {
+    return bytes_.data() + (position & (bytes_.size() - 1));
+  }
   /// The word in front of a message, by which a call is claimed by its worker or taken back by the parent.
   [[nodiscard]] std::atomic_ref<std::uint32_t> claim_at(std::uint64_t position) const noexcept {
     return std::atomic_ref(*reinterpret_cast<std::uint32_t*>(at(position)));
@@ -82,8 +86,9 @@ class ring_reader : public ring_end {
 
   /// Whether a message stands there; sequentially consistent, for the sleep protocol.
   [[nodiscard]] bool empty() const noexcept { return counters_->written.load() == position_; }
-  /// Claims and reads the next message, its payload into `payload`; false if there is none. Throws ring_corrupted.
+  /// Claims and reads the next message, its payload into `payload`; false if there is none. Throws
+  /// ring_corrupted.
   [[nodiscard]] bool read(message_header& header, byte_buffer& payload);
 };
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

@@ -8,7 +8,8 @@
 
 namespace fourfold::detail {
 
-/// Pages shared between processes, mapped here. The descriptor, which another process maps them by, is kept apart.
+/// Pages shared between processes, mapped here. The descriptor, which another process maps them by, is kept
+/// apart.
 class shared_mapping {
  public:
   shared_mapping() noexcept = default;
@@ -34,10 +35,11 @@ class shared_mapping {
 /// Anonymous shared memory of `size` bytes, zeroed, not inherited by exec. Throws std::system_error.
 unique_fd make_shared_memory(const char* name, std::size_t size);
 
-/// A large message on its way through a descriptor: written once, sealed against every change, and read in place.
+/// A large message on its way through a descriptor: written once, sealed against every change, and read in
+/// place.
 unique_fd make_sealed_message(std::span<const std::byte> bytes);
-/// Maps one. A message that is not sealed, as a corrupt worker might send, throws decode_error: its reader could be
-/// made to see a length change between check and use.
+/// Maps one. A message that is not sealed, as a corrupt worker might send, throws decode_error: its reader
+/// could be made to see a length change between check and use.
 shared_mapping map_sealed_message(int fd);
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

@@ -8,8 +8,9 @@
 
 namespace fourfold::detail {
 
-/// How long to look for something before sleeping. A wake-up across CPUs costs tens of microseconds, looking costs the
-/// CPU that the other side may need: so the time halves with each look in vain, and is back in full after one that paid.
+/// How long to look for something before sleeping. A wake-up across CPUs costs tens of microseconds, looking
+/// costs the CPU that the other side may need: so the time halves with each look in vain, and is back in full
+/// after one that paid.
 class spin_budget {
  public:
   explicit spin_budget(std::chrono::microseconds most) noexcept : most_(most), now_(most) {}
@@ -17,7 +18,8 @@ class spin_budget {
   /// Looks until `found()`; false when the time is over.
   template <class Found>
   bool look(Found&& found) {
-    if (most_ <= clock::duration::zero()) return false;
+    if (most_ <= clock::duration::zero())
+      return false;
     const auto until = clock::now() + now_;
     do {
       // The clock costs as much as a dozen looks.
@@ -38,4 +40,4 @@ class spin_budget {
   clock::duration now_;
 };
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

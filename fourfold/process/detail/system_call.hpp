@@ -12,8 +12,9 @@ namespace fourfold::detail {
 /// The result of a system call, or std::system_error.
 template <class Result>
 Result checked(Result result, const char* call) {
-  if (result < 0) throw_errno(call);
+  if (result < 0)
+    throw_errno(call);
   return result;
 }
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

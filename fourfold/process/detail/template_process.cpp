@@ -37,16 +37,19 @@ struct spawn_arguments {
 
 std::vector<std::string> environment_with_mark() {
   std::vector<std::string> environment;
-  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) environment.emplace_back(*entry);
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry)
+    environment.emplace_back(*entry);
   environment.push_back(std::string(template_mark_variable) + "=" + std::to_string(template_mark_descriptor));
   return environment;
 }
 
 void must(int result, const char* call) {
-  if (result != 0) throw_errno(call, result);
+  if (result != 0)
+    throw_errno(call, result);
 }
 
-/// Executes the program itself, with `control` as its descriptor 3 and every other but the standard ones closed.
+/// Executes the program itself, with `control` as its descriptor 3 and every other but the standard ones
+/// closed.
 pid_t start_self(int control) {
   spawn_arguments arguments;
   // Signals as in a fresh program: the thread that makes a pool may have blocked some.
@@ -58,24 +61,29 @@ pid_t start_self(int control) {
   must(posix_spawnattr_setsigdefault(&arguments.attributes, &all), "posix_spawnattr_setsigdefault");
   must(posix_spawnattr_setflags(&arguments.attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF),
        "posix_spawnattr_setflags");
-  must(posix_spawn_file_actions_addopen(&arguments.actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0), "file actions");
+  must(posix_spawn_file_actions_addopen(&arguments.actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0),
+       "file actions");
   // Also where the two numbers are equal: then dup2 clears close-on-exec.
-  must(posix_spawn_file_actions_adddup2(&arguments.actions, control, template_mark_descriptor), "file actions");
-  must(posix_spawn_file_actions_addclosefrom_np(&arguments.actions, template_mark_descriptor + 1), "file actions");
+  must(posix_spawn_file_actions_adddup2(&arguments.actions, control, template_mark_descriptor),
+       "file actions");
+  must(posix_spawn_file_actions_addclosefrom_np(&arguments.actions, template_mark_descriptor + 1),
+       "file actions");
 
   std::vector<std::string> environment = environment_with_mark();
   std::vector<char*> environment_pointers;
-  for (std::string& entry : environment) environment_pointers.push_back(entry.data());
+  for (std::string& entry : environment)
+    environment_pointers.push_back(entry.data());
   environment_pointers.push_back(nullptr);
   std::string name = "fourfold-template";
   std::array<char*, 2> argv{name.data(), nullptr};
   pid_t pid = -1;
-  must(posix_spawn(&pid, "/proc/self/exe", &arguments.actions, &arguments.attributes, argv.data(), environment_pointers.data()),
+  must(posix_spawn(&pid, "/proc/self/exe", &arguments.actions, &arguments.attributes, argv.data(),
+                   environment_pointers.data()),
        "starting the worker template (executing /proc/self/exe)");
   return pid;
 }
 
-}  // namespace
+} // namespace
 
 std::uint64_t build_mark() { return to_code_address(reinterpret_cast<const void*>(&build_mark)).offset; }
 
@@ -90,20 +98,26 @@ template_process::template_process() {
     if (!send_with_descriptors(control_.get(), std::as_bytes(std::span(&hello, 1)), {}, true)) {
       throw error("the worker template ended before it could be greeted");
     }
-    // A program whose static initialisers take longer is not one that starts workers quickly; saying so beats hanging.
+    // A program whose static initialisers take longer is not one that starts workers quickly; saying so beats
+    // hanging.
     constexpr int ten_seconds = 10'000;
     pollfd answer{.fd = control_.get(), .events = POLLIN, .revents = 0};
     int ready = 0;
     do {
       ready = ::poll(&answer, 1, ten_seconds);
     } while (ready < 0 && errno == EINTR);
-    if (ready == 0) throw error("the worker template did not answer within 10 s: does the program execute itself as expected?");
+    if (ready == 0)
+      throw error(
+          "the worker template did not answer within 10 s: does the program execute itself as expected?");
     template_greeting greeting{.magic = 0};
-    const auto received = receive_with_descriptors(control_.get(), std::as_writable_bytes(std::span(&greeting, 1)), true);
+    const auto received =
+        receive_with_descriptors(control_.get(), std::as_writable_bytes(std::span(&greeting, 1)), true);
     if (received.size != sizeof greeting || greeting.magic != template_greeting::expected_magic) {
-      throw error("the worker template ended during its start; a static initialiser of the program may have failed");
+      throw error(
+          "the worker template ended during its start; a static initialiser of the program may have failed");
     }
-    if (greeting.build != hello.build) throw error("the worker template is another build of the program");
+    if (greeting.build != hello.build)
+      throw error("the worker template is another build of the program");
   } catch (...) {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
@@ -120,18 +134,21 @@ template_process::~template_process() {
 }
 
 bool template_process::start_worker(const start_request& request, const channel_descriptors& channel) {
-  const std::array<int, channel_descriptors::count> descriptors{channel.memory.get(), channel.worker_bell.get(),
-                                                                channel.driver_bell.get(), channel.service_bell.get(),
-                                                                channel.socket.get()};
+  const std::array<int, channel_descriptors::count> descriptors{
+      channel.memory.get(), channel.worker_bell.get(), channel.driver_bell.get(), channel.service_bell.get(),
+      channel.socket.get()};
   return send_with_descriptors(control_.get(), std::as_bytes(std::span(&request, 1)), descriptors, true);
 }
 
 template_process::notice_or_end template_process::next_notice() {
   worker_notice notice;
-  auto received = receive_with_descriptors(control_.get(), std::as_writable_bytes(std::span(&notice, 1)), false);
-  if (received.what == received_message::state::nothing) return {};
-  if (received.size != sizeof notice) return {.notice = {}, .pidfd = {}, .ended = true};
+  auto received =
+      receive_with_descriptors(control_.get(), std::as_writable_bytes(std::span(&notice, 1)), false);
+  if (received.what == received_message::state::nothing)
+    return {};
+  if (received.size != sizeof notice)
+    return {.notice = {}, .pidfd = {}, .ended = true};
   return {.notice = notice, .pidfd = std::move(received.descriptors[0]), .ended = false};
 }
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

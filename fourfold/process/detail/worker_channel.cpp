@@ -15,7 +15,7 @@ struct alignas(cmsghdr) control_buffer {
   std::array<char, CMSG_SPACE(sizeof(int) * channel_descriptors::count)> bytes{};
 };
 
-}  // namespace
+} // namespace
 
 void ring_bell(int eventfd) noexcept {
   const std::uint64_t one = 1;
@@ -30,7 +30,8 @@ std::array<unique_fd, 2> make_socket_pair() {
   return {unique_fd(ends[0]), unique_fd(ends[1])};
 }
 
-bool send_with_descriptors(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors, bool wait) {
+bool send_with_descriptors(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors,
+                           bool wait) {
   iovec part{.iov_base = const_cast<std::byte*>(bytes.data()), .iov_len = bytes.size()};
   msghdr message{};
   message.msg_iov = &part;
@@ -46,10 +47,13 @@ bool send_with_descriptors(int socket, std::span<const std::byte> bytes, std::sp
     std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size_bytes());
   }
   for (;;) {
-    if (::sendmsg(socket, &message, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT)) >= 0) return true;
-    if (errno == EINTR) continue;
+    if (::sendmsg(socket, &message, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT)) >= 0)
+      return true;
+    if (errno == EINTR)
+      continue;
     // ETOOMANYREFS: too many descriptors are in flight; they drain as the peer receives.
-    if (errno == EAGAIN || errno == ETOOMANYREFS || errno == EPIPE || errno == ECONNRESET) return false;
+    if (errno == EAGAIN || errno == ETOOMANYREFS || errno == EPIPE || errno == ECONNRESET)
+      return false;
     throw_errno("sendmsg to a worker");
   }
 }
@@ -68,23 +72,27 @@ received_message receive_with_descriptors(int socket, std::span<std::byte> buffe
     size = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
   } while (size < 0 && errno == EINTR);
   if (size < 0) {
-    if (errno == EAGAIN) return received;
-    if (errno != ECONNRESET) throw_errno("recvmsg");
+    if (errno == EAGAIN)
+      return received;
+    if (errno != ECONNRESET)
+      throw_errno("recvmsg");
     size = 0;
   }
   received.what = size == 0 ? received_message::state::closed : received_message::state::message;
   received.size = static_cast<std::size_t>(size);
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+      continue;
     const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (std::size_t i = 0; i < count; ++i) {
       int fd = -1;
       std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
       unique_fd owned(fd);
-      if (i < received.descriptors.size()) received.descriptors[i] = std::move(owned);
+      if (i < received.descriptors.size())
+        received.descriptors[i] = std::move(owned);
     }
   }
   return received;
 }
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

@@ -13,30 +13,32 @@ namespace fourfold::detail {
 
 // Kinds of messages. Parent to worker:
 enum class call_kind : std::uint32_t {
-  function = 1,   ///< payload: code address, encoded arguments
-  coroutine = 2,  ///< the same, to be run on the worker's loop
-  cancel = 3,     ///< no payload: cancel the coroutine with this number
-  finish = 4,     ///< no payload: end when all calls have ended
+  function = 1,  ///< payload: code address, encoded arguments
+  coroutine = 2, ///< the same, to be run on the worker's loop
+  cancel = 3,    ///< no payload: cancel the coroutine with this number
+  finish = 4,    ///< no payload: end when all calls have ended
 };
 // Worker to parent:
 enum class result_kind : std::uint32_t {
-  value = 1,      ///< payload: the encoded result
-  exception = 2,  ///< payload: an encoded exception
+  value = 1,     ///< payload: the encoded result
+  exception = 2, ///< payload: an encoded exception
 };
-/// Set in a kind whose payload does not stand in the ring: it comes as a descriptor through the channel's socket.
+/// Set in a kind whose payload does not stand in the ring: it comes as a descriptor through the channel's
+/// socket.
 inline constexpr std::uint32_t through_descriptor = 0x100;
 
 /// Whom a worker wakes when it has written a result.
 enum class result_bell : std::uint32_t { none = 0, service = 1, driver = 2 };
 
-/// What a worker and its pool share. Either side sleeps by this protocol: it announces the sleep in a flag here, looks at
-/// its ring once more, and only then sleeps; the other side writes its message, then exchanges the flag, and rings if it
-/// was set. Both steps on both sides are sequentially consistent, so at least one side sees the other.
+/// What a worker and its pool share. Either side sleeps by this protocol: it announces the sleep in a flag
+/// here, looks at its ring once more, and only then sleeps; the other side writes its message, then exchanges
+/// the flag, and rings if it was set. Both steps on both sides are sequentially consistent, so at least one
+/// side sees the other.
 struct channel_header {
   ring_counters calls;
   ring_counters results;
   alignas(64) std::atomic<std::uint32_t> worker_sleeps{0};
-  alignas(64) std::atomic<std::uint32_t> bell_wanted{0};  // a result_bell
+  alignas(64) std::atomic<std::uint32_t> bell_wanted{0}; // a result_bell
   /// The worker sleeps until results are read; it has rung both bells after setting this.
   std::atomic<std::uint32_t> wants_room{0};
   /// Set by the worker once it serves: a death before that is a failure to start.
@@ -51,11 +53,11 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "shared memory ne
 
 /// The descriptors of a channel, in the order in which they travel to the worker.
 struct channel_descriptors {
-  unique_fd memory;        ///< channel_bytes of shared memory
-  unique_fd worker_bell;   ///< eventfd that wakes the worker
-  unique_fd driver_bell;   ///< eventfd that wakes a thread which waits for results itself
-  unique_fd service_bell;  ///< eventfd that wakes the pool's service thread
-  unique_fd socket;        ///< carries descriptors of large messages
+  unique_fd memory;       ///< channel_bytes of shared memory
+  unique_fd worker_bell;  ///< eventfd that wakes the worker
+  unique_fd driver_bell;  ///< eventfd that wakes a thread which waits for results itself
+  unique_fd service_bell; ///< eventfd that wakes the pool's service thread
+  unique_fd socket;       ///< carries descriptors of large messages
   static constexpr std::size_t count = 5;
 };
 
@@ -64,7 +66,9 @@ class channel_memory {
  public:
   explicit channel_memory(int fd) : mapping_(fd, channel_bytes, true) {}
 
-  [[nodiscard]] channel_header& header() const noexcept { return *reinterpret_cast<channel_header*>(mapping_.data()); }
+  [[nodiscard]] channel_header& header() const noexcept {
+    return *reinterpret_cast<channel_header*>(mapping_.data());
+  }
   [[nodiscard]] std::span<std::byte> call_bytes() const noexcept {
     return mapping_.bytes().subspan(channel_header_bytes, ring_bytes);
   }
@@ -81,8 +85,10 @@ void ring_bell(int eventfd) noexcept;
 /// Makes a pair of connected sockets that keep message boundaries, close on exec.
 std::array<unique_fd, 2> make_socket_pair();
 
-/// Sends one message with descriptors attached. False if the peer has gone, or (`wait` false) if it would have to wait.
-bool send_with_descriptors(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors, bool wait);
+/// Sends one message with descriptors attached. False if the peer has gone, or (`wait` false) if it would
+/// have to wait.
+bool send_with_descriptors(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors,
+                           bool wait);
 /// What a receive found.
 struct received_message {
   enum class state : std::uint8_t { message, nothing, closed };
@@ -93,4 +99,4 @@ struct received_message {
 /// Receives one message into `buffer` (longer ones are cut, and more than the expected descriptors closed).
 received_message receive_with_descriptors(int socket, std::span<std::byte> buffer, bool wait);
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

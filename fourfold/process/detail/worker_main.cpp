@@ -36,9 +36,11 @@ class worker {
     auto bell = async_descriptor::to_watch(::fcntl(descriptors_.worker_bell.get(), F_DUPFD_CLOEXEC, 0));
     while (!finishing_ || !coroutines_.empty()) {
       run_calls();
-      if (finishing_ && coroutines_.empty()) break;
+      if (finishing_ && coroutines_.empty())
+        break;
       if (coroutines_.empty()) {
-        if (!spin_.look([this] { return !calls_.empty(); })) sleep();
+        if (!spin_.look([this] { return !calls_.empty(); }))
+          sleep();
         continue;
       }
       // Coroutines run while we wait, so the loop is what sleeps; let them run before the first look, too.
@@ -58,26 +60,20 @@ class worker {
     while (!finishing_ && calls_.read(call, payload_)) {
       receive_large_payload(call);
       switch (static_cast<call_kind>(call.kind & ~through_descriptor)) {
-        case call_kind::function:
-          run_function(call.number);
-          break;
-        case call_kind::coroutine:
-          start_coroutine(call.number);
-          break;
-        case call_kind::cancel:
-          cancel_coroutine(call.number);
-          break;
-        case call_kind::finish:
-          finishing_ = true;
-          break;
+      case call_kind::function: run_function(call.number); break;
+      case call_kind::coroutine: start_coroutine(call.number); break;
+      case call_kind::cancel: cancel_coroutine(call.number); break;
+      case call_kind::finish: finishing_ = true; break;
       }
       // With coroutines alive they get their turn between calls.
-      if (!coroutines_.empty()) return;
+      if (!coroutines_.empty())
+        return;
     }
   }
 
   void receive_large_payload(const message_header& call) {
-    if ((call.kind & through_descriptor) == 0) return;
+    if ((call.kind & through_descriptor) == 0)
+      return;
     auto message = receive_with_descriptors(descriptors_.socket.get(), payload_byte_, true);
     const shared_mapping mapping = map_sealed_message(message.descriptors[0].get());
     payload_.clear();
@@ -88,7 +84,8 @@ class worker {
   static Thunk thunk_of(decoder& in) {
     const auto module = in.read<std::uint64_t>();
     const auto offset = in.read<std::uint64_t>();
-    return reinterpret_cast<Thunk>(const_cast<void*>(from_code_address({.module = module, .offset = offset})));
+    return reinterpret_cast<Thunk>(
+        const_cast<void*>(from_code_address({.module = module, .offset = offset})));
   }
 
   void run_function(std::uint64_t number) {
@@ -123,12 +120,14 @@ class worker {
     // Its future stands in the map; dropping it while this coroutine still runs only drops a reference.
     coroutines_.erase(number);
     // The loop may sleep in serve() with nothing left to wake it when this was the last one.
-    if (coroutines_.empty()) ring_bell(descriptors_.worker_bell.get());
+    if (coroutines_.empty())
+      ring_bell(descriptors_.worker_bell.get());
   }
 
   void cancel_coroutine(std::uint64_t number) {
     const auto found = coroutines_.find(number);
-    if (found != coroutines_.end()) found->second.cancel();
+    if (found != coroutines_.end())
+      found->second.cancel();
   }
 
   void send_exception(std::uint64_t number, clock::time_point begin) {
@@ -154,17 +153,14 @@ class worker {
       payload = {};
     }
     header.size = static_cast<std::uint32_t>(payload.size());
-    while (!results_.write(header, payload)) wait_for_room();
-    if (header_.bell_wanted.load() == 0) return;
+    while (!results_.write(header, payload))
+      wait_for_room();
+    if (header_.bell_wanted.load() == 0)
+      return;
     switch (static_cast<result_bell>(header_.bell_wanted.exchange(0))) {
-      case result_bell::none:
-        break;
-      case result_bell::service:
-        ring_bell(descriptors_.service_bell.get());
-        break;
-      case result_bell::driver:
-        ring_bell(descriptors_.driver_bell.get());
-        break;
+    case result_bell::none: break;
+    case result_bell::service: ring_bell(descriptors_.service_bell.get()); break;
+    case result_bell::driver: ring_bell(descriptors_.driver_bell.get()); break;
     }
   }
 
@@ -201,12 +197,12 @@ class worker {
   spin_budget spin_;
   byte_buffer payload_;
   byte_buffer result_;
-  std::array<std::byte, 1> payload_byte_{};  // what accompanies a descriptor
+  std::array<std::byte, 1> payload_byte_{}; // what accompanies a descriptor
   std::unordered_map<std::uint64_t, future<void>> coroutines_;
   bool finishing_ = false;
 };
 
-}  // namespace
+} // namespace
 
 void serve_as_worker(const start_request& request, channel_descriptors channel) {
   int status = 0;
@@ -222,4 +218,4 @@ void serve_as_worker(const start_request& request, channel_descriptors channel) 
   ::_exit(status);
 }
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

@@ -12,9 +12,11 @@
 namespace fourfold::detail {
 namespace {
 
-unique_fd duplicate(int fd) { return unique_fd(checked(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "duplicating a descriptor")); }
+unique_fd duplicate(int fd) {
+  return unique_fd(checked(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "duplicating a descriptor"));
+}
 
-}  // namespace
+} // namespace
 
 void worker_slot::open(result_bell bell) {
   channel_descriptors fresh;
@@ -37,13 +39,15 @@ void worker_slot::open(result_bell bell) {
 void worker_slot::started(pid_t pid, unique_fd pidfd) noexcept {
   pid_ = pid;
   pidfd_ = std::move(pidfd);
-  if (condemned_) condemn();
+  if (condemned_)
+    condemn();
 }
 
 void worker_slot::condemn() noexcept {
   condemned_ = true;
   // Through the pidfd, which cannot name a stranger that got the number later.
-  if (pidfd_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  if (pidfd_)
+    ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
 }
 
 void worker_slot::handed_over() noexcept {
@@ -77,9 +81,10 @@ bool worker_slot::assign(process_call& call) {
                         .kind = static_cast<std::uint32_t>(call.kind()),
                         .number = number,
                         .duration = 0};
-  if (call.large_payload) header.kind |= through_descriptor;
+  if (call.large_payload)
+    header.kind |= through_descriptor;
   const std::uint64_t position = calls_->position();
-  assigned_.push_back(&call);  // first: it may throw
+  assigned_.push_back(&call); // first: it may throw
   bool written = false;
   try {
     written = calls_->write(header, call.payload().bytes());
@@ -99,8 +104,8 @@ bool worker_slot::assign(process_call& call) {
         assigned_.pop_back();
         return false;
       }
-      // The worker has begun with it and waits for the descriptor, so what is in flight drains; or it has died, and
-      // then the call ends with it.
+      // The worker has begun with it and waits for the descriptor, so what is in flight drains; or it has
+      // died, and then the call ends with it.
       static_cast<void>(send_with_descriptors(socket_.get(), one, descriptor, true));
     }
   }
@@ -114,16 +119,19 @@ bool worker_slot::assign(process_call& call) {
 
 bool worker_slot::take_back(process_call& call) noexcept {
   // A message with a descriptor cannot be skipped alone: the descriptor would be taken for the next one's.
-  if (call.large_payload || !calls_->revoke(call.ring_position)) return false;
+  if (call.large_payload || !calls_->revoke(call.ring_position))
+    return false;
   static_cast<void>(ended(call.number));
   return true;
 }
 
 process_call* worker_slot::ended(std::uint64_t number) noexcept {
   const std::uint64_t place = number - first_number_;
-  if (place >= assigned_.size()) return nullptr;
+  if (place >= assigned_.size())
+    return nullptr;
   process_call* call = std::exchange(assigned_[place], nullptr);
-  if (call == nullptr) return nullptr;
+  if (call == nullptr)
+    return nullptr;
   count(*call, static_cast<std::size_t>(-1));
   while (!assigned_.empty() && assigned_.front() == nullptr) {
     assigned_.pop_front();
@@ -134,7 +142,8 @@ process_call* worker_slot::ended(std::uint64_t number) noexcept {
 
 bool worker_slot::send(call_kind kind, std::uint64_t number) noexcept {
   try {
-    return calls_->write({.size = 0, .kind = static_cast<std::uint32_t>(kind), .number = number, .duration = 0}, {});
+    return calls_->write(
+        {.size = 0, .kind = static_cast<std::uint32_t>(kind), .number = number, .duration = 0}, {});
   } catch (const ring_corrupted&) {
     condemn();
     return false;
@@ -143,29 +152,34 @@ bool worker_slot::send(call_kind kind, std::uint64_t number) noexcept {
 
 void worker_slot::wake() const noexcept {
   std::atomic<std::uint32_t>& sleeps = memory_->header().worker_sleeps;
-  if (sleeps.load() != 0 && sleeps.exchange(0) != 0) ring_bell(worker_end_.worker_bell.get());
+  if (sleeps.load() != 0 && sleeps.exchange(0) != 0)
+    ring_bell(worker_end_.worker_bell.get());
 }
 
 void worker_slot::give_room() const noexcept {
   std::atomic<std::uint32_t>& wants = memory_->header().wants_room;
-  if (wants.load() != 0 && wants.exchange(0) != 0) ring_bell(worker_end_.worker_bell.get());
+  if (wants.load() != 0 && wants.exchange(0) != 0)
+    ring_bell(worker_end_.worker_bell.get());
 }
 
 bool worker_slot::next_result(message_header& header) {
   large_payload_ = {};
-  if (!results_->read(header, payload_)) return false;
+  if (!results_->read(header, payload_))
+    return false;
   if ((header.kind & through_descriptor) != 0) {
     header.kind &= ~through_descriptor;
     std::array<std::byte, 1> nothing{};
     const auto message = receive_with_descriptors(socket_.get(), nothing, false);
-    if (!message.descriptors[0]) throw decode_error("a large result came without its descriptor");
+    if (!message.descriptors[0])
+      throw decode_error("a large result came without its descriptor");
     large_payload_ = map_sealed_message(message.descriptors[0].get());
   }
   return true;
 }
 
 std::span<const std::byte> worker_slot::payload() const noexcept {
-  return large_payload_.data() != nullptr ? std::span<const std::byte>(large_payload_.bytes()) : payload_.bytes();
+  return large_payload_.data() != nullptr ? std::span<const std::byte>(large_payload_.bytes())
+                                          : payload_.bytes();
 }
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

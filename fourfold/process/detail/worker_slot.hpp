@@ -13,8 +13,8 @@
 
 namespace fourfold::detail {
 
-/// One worker as its pool sees it: the channel to it and the calls it holds. A replacement is a new generation in the
-/// same slot, with a new channel: nothing that a dead worker wrote late can reach it.
+/// One worker as its pool sees it: the channel to it and the calls it holds. A replacement is a new
+/// generation in the same slot, with a new channel: nothing that a dead worker wrote late can reach it.
 class worker_slot {
  public:
   worker_slot(std::uint32_t index, int driver_bell, int service_bell) noexcept
@@ -44,14 +44,17 @@ class worker_slot {
 
   // Handing over calls; all under the pool's lock.
 
-  /// Writes the call's message; false if there is no room for it now, or the worker has turned out to be corrupt.
+  /// Writes the call's message; false if there is no room for it now, or the worker has turned out to be
+  /// corrupt.
   [[nodiscard]] bool assign(process_call& call);
   /// Takes a call back that the worker has not begun.
   [[nodiscard]] bool take_back(process_call& call) noexcept;
   /// The call with this number, taken off the books; null if there is none.
   [[nodiscard]] process_call* ended(std::uint64_t number) noexcept;
   /// Whether the worker has begun it.
-  [[nodiscard]] bool has_begun(const process_call& call) const noexcept { return calls_->was_taken(call.ring_position); }
+  [[nodiscard]] bool has_begun(const process_call& call) const noexcept {
+    return calls_->was_taken(call.ring_position);
+  }
   /// Sends a message without a call: cancel, finish. False if there is no room now.
   [[nodiscard]] bool send(call_kind kind, std::uint64_t number) noexcept;
   /// Calls it holds, by number; null: ended.
@@ -61,7 +64,9 @@ class worker_slot {
 
   /// Wakes the worker if it sleeps. Any thread that holds the lock or the pump.
   void wake() const noexcept;
-  void want_bell(result_bell bell) const noexcept { memory_->header().bell_wanted.store(static_cast<std::uint32_t>(bell)); }
+  void want_bell(result_bell bell) const noexcept {
+    memory_->header().bell_wanted.store(static_cast<std::uint32_t>(bell));
+  }
 
   // Results; for who holds the pump.
 
@@ -88,11 +93,11 @@ class worker_slot {
   std::optional<ring_writer> calls_;
   std::optional<ring_reader> results_;
   std::deque<process_call*> assigned_;
-  std::uint64_t first_number_ = 0;  // that of assigned_.front()
+  std::uint64_t first_number_ = 0; // that of assigned_.front()
   std::size_t functions_ = 0;
   std::size_t coroutines_ = 0;
   byte_buffer payload_;
   shared_mapping large_payload_;
 };
 
-}  // namespace fourfold::detail
+} // namespace fourfold::detail

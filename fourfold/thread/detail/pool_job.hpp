@@ -90,7 +90,7 @@ struct call_result {
   using type = std::conditional_t<std::is_lvalue_reference_v<raw>, raw, std::remove_cvref_t<raw>>;
 };
 template <class F, class... A>
-using call_result_t = typename call_result<F, A...>::type;
+using job_result_t = typename call_result<F, A...>::type;
 
 /// A call, its future's state and its result in one allocation.
 template <class R, class F, class... A>
