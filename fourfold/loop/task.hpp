@@ -85,15 +85,18 @@ class [[nodiscard]] task {
   [[nodiscard]] bool valid() const noexcept { return static_cast<bool>(coroutine_); }
 
   [[nodiscard]] auto operator co_await() && {
-    if (!coroutine_)
-      throw error("task: awaited after it was moved from");
-    if (coroutine_.done())
+    if (handle().done())
       throw error("task: awaited twice");
     return awaiter{coroutine_};
   }
 
-  /// For those who write loops: the coroutine, still owned by the task.
-  [[nodiscard]] std::coroutine_handle<promise_type> handle() const noexcept { return coroutine_; }
+  /// For those who write loops: the coroutine, still owned by the task. Throws `error` after being moved
+  /// from.
+  [[nodiscard]] std::coroutine_handle<promise_type> handle() const {
+    if (!coroutine_)
+      throw error("task: used after it was moved from");
+    return coroutine_;
+  }
 
  private:
   friend promise_type;

@@ -259,5 +259,19 @@ TEST(task_group, groups_nest_and_the_inner_failure_passes_through_the_outer) {
   EXPECT_EQ(c.cancelled, 2);
 }
 
+TEST(task_group, a_task_that_was_moved_from_is_an_error_and_not_a_crash) {
+  auto main = []() -> task<> {
+    auto work = []() -> task<> { co_return; };
+    task<> moved = work();
+    const task<> thief = std::move(moved);
+    auto body = [&](task_group& group) -> task<> {
+      EXPECT_THROW(group.spawn(std::move(moved)), error); // NOLINT(bugprone-use-after-move)
+      co_return;
+    };
+    co_await with_task_group(body);
+  };
+  run(main());
+}
+
 } // namespace
 } // namespace fourfold

@@ -1,3 +1,4 @@
+#include <fourfold/base/sanitizers.hpp>
 #include <fourfold/sync/event.hpp>
 #include <fourfold/thread/thread_pool.hpp>
 
@@ -214,9 +215,8 @@ TEST(thread_pool_destructor_death, on_a_thread_of_the_pool_is_misuse) {
 }
 
 TEST(thread_pool_start, without_any_thread_throws_and_with_some_goes_on) {
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-  GTEST_SKIP() << "the sanitizer itself needs the address space that this test takes away";
-#endif
+  if (under_thread_sanitizer || under_address_sanitizer)
+    GTEST_SKIP() << "the sanitizer itself needs the address space that this test takes away";
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto limited = [](rlim_t megabytes, unsigned threads) {
     // A thread needs 8 MiB of address space for its stack, and its allocator another 64 to 128 MiB if it can

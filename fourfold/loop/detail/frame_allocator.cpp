@@ -1,23 +1,12 @@
+#include <fourfold/base/sanitizers.hpp>
 #include <fourfold/loop/detail/frame_allocator.hpp>
 
 #include <array>
 #include <cstdint>
 #include <new>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define FOURFOLD_KEEP_FRAMES 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define FOURFOLD_KEEP_FRAMES 0
-#endif
-#endif
-#ifndef FOURFOLD_KEEP_FRAMES
-#define FOURFOLD_KEEP_FRAMES 1
-#endif
-
 namespace fourfold::detail {
 
-#if FOURFOLD_KEEP_FRAMES
 namespace {
 
 // Sizes are rounded up to 16 k + 8: what malloc can hand out of a block of 16 (k + 1) bytes beside its own 8.
@@ -70,7 +59,7 @@ void* allocate_new(std::size_t rounded) {
 } // namespace
 
 void* allocate_frame(std::size_t size) {
-  if (size > largest)
+  if (under_address_sanitizer || size > largest)
     return ::operator new(size);
   const std::size_t index = class_of(size);
   size_class& c = kept[index];
@@ -83,7 +72,7 @@ void* allocate_frame(std::size_t size) {
 }
 
 void free_frame(void* memory, std::size_t size) noexcept {
-  if (size > largest)
+  if (under_address_sanitizer || size > largest)
     return ::operator delete(memory);
   const std::size_t index = class_of(size);
   size_class& c = kept[index];
@@ -94,12 +83,5 @@ void free_frame(void* memory, std::size_t size) noexcept {
   c.first = block;
   ++c.count;
 }
-
-#else
-
-void* allocate_frame(std::size_t size) { return ::operator new(size); }
-void free_frame(void* block, std::size_t) noexcept { ::operator delete(block); }
-
-#endif
 
 } // namespace fourfold::detail

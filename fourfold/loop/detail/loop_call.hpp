@@ -98,7 +98,8 @@ class loop_call final : public future_state<T>, private loop_call_host, public r
     if constexpr (is_coroutine) {
       try {
         work_.emplace((*bound_)());
-        begin(open_scope(), work_->handle());
+        const auto root = work_->handle();
+        begin(open_scope(), root);
         return true;
       } catch (...) {
         end([]() -> T { throw; });

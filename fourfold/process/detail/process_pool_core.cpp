@@ -127,8 +127,8 @@ void process_pool_core::submit(process_call& call) {
       call.large_payload = make_sealed_message(call.payload().bytes());
       call.payload() = {};
     }
-    wake_list to_wake(*this);
     const std::lock_guard guard(lock_);
+    wake_list to_wake(*this);
     if (!broken_.empty())
       throw pool_closed(broken_ + ": the function was not and will not be run");
     if (closed_)
@@ -153,8 +153,8 @@ void process_pool_core::submit(process_call& call) {
 
 bool process_pool_core::cancel(process_call& call) noexcept {
   {
-    wake_list to_wake(*this);
     const std::lock_guard guard(lock_);
+    wake_list to_wake(*this);
     switch (call.where) {
     case process_call::place::nowhere:
     case process_call::place::ended: return false;
@@ -244,6 +244,7 @@ bool process_pool_core::collect(worker_slot& slot) {
     }
   } catch (const decode_error&) {
     // Its memory holds what no sane worker writes. Its end comes as a notice.
+    const std::lock_guard guard(lock_);
     slot.condemn();
   }
   slot.give_room();
@@ -253,8 +254,8 @@ bool process_pool_core::collect(worker_slot& slot) {
 void process_pool_core::handle_result(worker_slot& slot, const message_header& header) {
   process_call* call = nullptr;
   {
-    wake_list to_wake(*this);
     const std::lock_guard guard(lock_);
+    wake_list to_wake(*this);
     call = slot.ended(header.number);
     if (call == nullptr)
       throw decode_error("a worker sent a result for a call that it does not have");

@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -60,7 +61,8 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   [[nodiscard]] process_pool_statistics statistics();
 
  private:
-  /// Workers to wake once the lock is left: declared before the guard.
+  /// Workers to wake at the end of a section under the lock: declared after the guard, since outside of the
+  /// lock a worker's channel may be closed at any moment.
   class wake_list {
    public:
     explicit wake_list(process_pool_core& core) noexcept : core_(core) {}
@@ -110,7 +112,7 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   unique_fd driver_bell_;  // eventfd, blocking
   unique_fd service_bell_; // eventfd, non-blocking
   std::optional<template_process> template_;
-  std::vector<worker_slot> slots_;
+  std::deque<worker_slot> slots_; // they do not move
 
   small_lock lock_;
   intrusive_list<process_call> queue_;

@@ -53,7 +53,6 @@ process_pool_core::process_pool_core(process_pool_options options)
       spin_(std::chrono::microseconds(cpu_count() > 1 ? options_.spin_microseconds : 0)) {
   const unsigned workers = options_.workers != 0 ? options_.workers : cpu_count();
   template_.emplace();
-  slots_.reserve(workers);
   for (unsigned i = 0; i < workers; ++i)
     slots_.emplace_back(i, driver_bell_.get(), service_bell_.get());
   for (worker_slot& slot : slots_) {
@@ -150,8 +149,8 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
   if (!replace)
     return give_up("worker processes die before they can serve");
   start_worker(slot);
-  wake_list to_wake(*this);
   const std::lock_guard guard(lock_);
+  wake_list to_wake(*this);
   hand_out(to_wake);
 }
 

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -86,7 +87,7 @@ class worker_slot {
   std::uint32_t generation_ = 0;
   pid_t pid_ = -1;
   unique_fd pidfd_;
-  bool condemned_ = false;
+  std::atomic<bool> condemned_{false}; // set under the lock, read also by who holds the pump
   channel_descriptors worker_end_;
   unique_fd socket_;
   std::optional<channel_memory> memory_;

@@ -87,17 +87,14 @@ class idle_workers {
   /// lock.
   template <class Close>
   bool end_all_if_asleep(Close&& close) noexcept {
-    intrusive_list<sleeper> everybody;
-    {
-      const std::lock_guard guard(lock_);
-      if (asleep_ != total_ || !close())
-        return false;
-      everybody.splice_back(sleepers_);
-      asleep_ = 0;
-      over_ = true;
-    }
-    while (!everybody.empty())
-      everybody.pop_front().wake(sleeper::order::end);
+    const std::lock_guard guard(lock_);
+    if (asleep_ != total_ || !close())
+      return false;
+    asleep_ = 0;
+    over_ = true;
+    // Under the lock, for a sleeper whose time is up at this moment looks there whether it is still listed.
+    while (!sleepers_.empty())
+      sleepers_.pop_front().wake(sleeper::order::end);
     return true;
   }
 
