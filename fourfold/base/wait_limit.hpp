@@ -19,14 +19,11 @@ namespace fourfold {
 struct wait_limit {
   wait_limit() noexcept = default;
   template <class Rep, class Period>
-  wait_limit(std::chrono::duration<Rep, Period> duration,
-             cancellation_token cancellation = {}) // NOLINT(google-explicit-constructor)
+  wait_limit(std::chrono::duration<Rep, Period> duration, cancellation_token cancellation = {})
       : deadline(deadline_after(duration)), token(cancellation) {}
-  wait_limit(clock::time_point time,
-             cancellation_token cancellation = {}) noexcept // NOLINT(google-explicit-constructor)
+  wait_limit(clock::time_point time, cancellation_token cancellation = {}) noexcept
       : deadline(time), token(cancellation) {}
-  wait_limit(cancellation_token cancellation) noexcept
-      : token(cancellation) {} // NOLINT(google-explicit-constructor)
+  wait_limit(cancellation_token cancellation) noexcept : token(cancellation) {}
 
   clock::time_point deadline = never;
   cancellation_token token;

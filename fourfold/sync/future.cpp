@@ -1,8 +1,6 @@
 #include <fourfold/base/errors.hpp>
 #include <fourfold/sync/future.hpp>
 
-#include <memory>
-
 namespace fourfold::detail {
 namespace {
 
@@ -34,13 +32,18 @@ bool future_state_base::park(waiter& w) {
 void future_state_base::call_when_ready(std::move_only_function<void()> f) {
   if (ready())
     return f();
-  auto callback = std::make_unique<callback_waiter>(std::move(f));
-  if (park(*callback)) {
-    callback.release(); // wake() deletes it
+  auto* callback = new callback_waiter(std::move(f)); // it deletes itself when it is woken
+  bool waits = false;
+  try {
+    waits = park(*callback);
+  } catch (...) {
+    delete callback;
+    throw;
+  }
+  if (waits) {
     parked();
   } else {
     callback->wake();
-    callback.release();
   }
 }
 

@@ -112,8 +112,7 @@ class state_pointer {
   state_pointer(state_pointer&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   template <class D>
     requires std::derived_from<D, S>
-  state_pointer(state_pointer<D> other) noexcept
-      : state_(other.release()) {} // NOLINT(google-explicit-constructor)
+  state_pointer(state_pointer<D> other) noexcept : state_(other.release()) {}
   state_pointer& operator=(state_pointer other) noexcept {
     std::swap(state_, other.state_);
     return *this;

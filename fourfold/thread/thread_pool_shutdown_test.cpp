@@ -215,7 +215,7 @@ TEST(thread_pool_destructor_death, on_a_thread_of_the_pool_is_misuse) {
 }
 
 TEST(thread_pool_start, without_any_thread_throws_and_with_some_goes_on) {
-  if (under_thread_sanitizer || under_address_sanitizer)
+  if (fourfold::under_thread_sanitizer || fourfold::under_address_sanitizer)
     GTEST_SKIP() << "the sanitizer itself needs the address space that this test takes away";
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto limited = [](rlim_t megabytes, unsigned threads) {

@@ -15,7 +15,7 @@ constexpr std::size_t largest = 1024 + 8;
 constexpr std::size_t class_of(std::size_t size) noexcept { return (size + granule / 2 - 1) / granule; }
 constexpr std::size_t size_of(std::size_t index) noexcept { return index * granule + granule / 2; }
 constexpr std::size_t classes = class_of(largest) + 1;
-constexpr std::size_t kept_bytes_per_class = 64 * 1024;
+constexpr std::size_t kept_bytes_per_class = std::size_t{64} * 1024;
 
 struct free_block {
   free_block* next;

@@ -78,10 +78,13 @@ void encode_standard(encoder& out, const std::exception& e) {
     const std::error_code code = static_cast<const std::system_error&>(e).code();
     const bool generic = code.category() == std::generic_category();
     if (generic || code.category() == std::system_category()) {
-      // what() is "text: message of the code"; the constructor appends the message again.
+      // what() is "text: message of the code", or the message alone; the constructor appends the message again.
       std::string text = e.what();
-      const std::string suffix = ": " + code.message();
-      if (text.ends_with(suffix))
+      const std::string message = code.message();
+      const std::string suffix = ": " + message;
+      if (text == message)
+        text.clear();
+      else if (text.ends_with(suffix))
         text.resize(text.size() - suffix.size());
       out.write(system_error_tag, generic, code.value(), text);
       return;
@@ -117,8 +120,9 @@ std::exception_ptr decode_exception(decoder& in) {
     const bool generic = in.read<bool>();
     const int value = in.read<int>();
     const auto text = in.read<std::string>();
-    const std::error_category& category = generic ? std::generic_category() : std::system_category();
-    return std::make_exception_ptr(std::system_error(std::error_code(value, category), text));
+    const std::error_code code(value, generic ? std::generic_category() : std::system_category());
+    return text.empty() ? std::make_exception_ptr(std::system_error(code))
+                        : std::make_exception_ptr(std::system_error(code, text));
   }
   if (tag != remote_tag)
     in.fail("an exception of no known kind");

@@ -16,13 +16,13 @@
 #include <vector>
 
 // The runtime's list of static initialisers of this module, from the linker.
+// NOLINTBEGIN(readability-identifier-naming): the names are the linker's
 extern "C" {
 using initialiser = void (*)(int, char**, char**);
-extern initialiser __init_array_start[]
-    __attribute__((visibility("hidden"))); // NOLINT(bugprone-reserved-identifier)
-extern initialiser __init_array_end[]
-    __attribute__((visibility("hidden"))); // NOLINT(bugprone-reserved-identifier)
+extern __attribute__((visibility("hidden"))) initialiser __init_array_start[];
+extern __attribute__((visibility("hidden"))) initialiser __init_array_end[];
 }
+// NOLINTEND(readability-identifier-naming)
 
 namespace fourfold::detail {
 namespace {

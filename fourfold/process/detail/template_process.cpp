@@ -36,9 +36,10 @@ struct spawn_arguments {
 };
 
 std::vector<std::string> environment_with_mark() {
-  std::vector<std::string> environment;
-  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry)
-    environment.emplace_back(*entry);
+  char** end = environ;
+  while (end != nullptr && *end != nullptr)
+    ++end;
+  std::vector<std::string> environment(environ, end);
   environment.push_back(std::string(template_mark_variable) + "=" + std::to_string(template_mark_descriptor));
   return environment;
 }
@@ -71,6 +72,7 @@ pid_t start_self(int control) {
 
   std::vector<std::string> environment = environment_with_mark();
   std::vector<char*> environment_pointers;
+  environment_pointers.reserve(environment.size() + 1);
   for (std::string& entry : environment)
     environment_pointers.push_back(entry.data());
   environment_pointers.push_back(nullptr);

@@ -45,7 +45,7 @@ struct channel_header {
   alignas(64) std::atomic<std::uint32_t> serves{0};
 };
 
-inline constexpr std::size_t ring_bytes = 256 * 1024;
+inline constexpr std::size_t ring_bytes = std::size_t{256} * 1024;
 inline constexpr std::size_t channel_header_bytes = 4096;
 inline constexpr std::size_t channel_bytes = channel_header_bytes + 2 * ring_bytes;
 static_assert(sizeof(channel_header) <= channel_header_bytes);

@@ -34,7 +34,7 @@ void pool_worker::set_up_thread() noexcept {
   set_this_thread_blocking_observer(this);
   try {
     pthread_setname_np(pthread_self(), core_.thread_name(index_).c_str());
-  } catch (const std::bad_alloc&) {
+  } catch (const std::bad_alloc&) { // NOLINT(bugprone-empty-catch)
     // A thread without a name does its work, too.
   }
   pthread_attr_t attributes;
