@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -79,13 +80,13 @@ void encode_standard(encoder& out, const std::exception& e) {
     const bool generic = code.category() == std::generic_category();
     if (generic || code.category() == std::system_category()) {
       // what() is "text: message of the code", or the message alone; the constructor appends the message again.
-      std::string text = e.what();
+      std::optional<std::string> text = e.what();
       const std::string message = code.message();
       const std::string suffix = ": " + message;
       if (text == message)
-        text.clear();
-      else if (text.ends_with(suffix))
-        text.resize(text.size() - suffix.size());
+        text.reset();
+      else if (text->ends_with(suffix))
+        text->resize(text->size() - suffix.size());
       out.write(system_error_tag, generic, code.value(), text);
       return;
     }
@@ -119,10 +120,10 @@ std::exception_ptr decode_exception(decoder& in) {
   if (tag == system_error_tag) {
     const bool generic = in.read<bool>();
     const int value = in.read<int>();
-    const auto text = in.read<std::string>();
+    const auto text = in.read<std::optional<std::string>>();
     const std::error_code code(value, generic ? std::generic_category() : std::system_category());
-    return text.empty() ? std::make_exception_ptr(std::system_error(code))
-                        : std::make_exception_ptr(std::system_error(code, text));
+    return text ? std::make_exception_ptr(std::system_error(code, *text))
+                : std::make_exception_ptr(std::system_error(code));
   }
   if (tag != remote_tag)
     in.fail("an exception of no known kind");
