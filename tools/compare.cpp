@@ -27,6 +27,7 @@
 #include "terminal.hpp"
 #include "work.hpp"
 #include <fourfold/base/cpu_count.hpp>
+#include <fourfold/sync/mutex.hpp>
 
 namespace fourfold::tool {
 
@@ -187,7 +188,7 @@ class results_writer {
   }
 
   const unsigned cpus_;
-  std::timed_mutex mutex_;
+  mutex mutex_;
   std::size_t printed_ = 0;
   std::optional<output_file> json_;
   std::optional<output_file> report_;

@@ -30,7 +30,8 @@ int run(int count, char** arguments) {
   CLI::App program("One await, four places to run: this loop, a thread, another process, another machine.",
                    "fourfold");
   program.set_version_flag("--version", std::string("fourfold ") + version);
-  program.require_subcommand(1);
+  // At most one here, so that a mistyped one is named; none is refused below.
+  program.require_subcommand(0, 1);
   compare_command compare(program);
   serve_pages_command serve_pages(program);
   try {
@@ -42,6 +43,8 @@ int run(int count, char** arguments) {
   }
   if (serve_pages.chosen())
     return serve_pages.run();
+  if (!compare.chosen())
+    return fail("no command was given (see fourfold --help)");
   return compare.run();
 }
 

@@ -129,9 +129,9 @@ class coroutine_waiter : public waiter {
 /// (`wait_blocking`) and a coroutine (`co_await awaitable_operation(op)`) wait for it alike. An operation has
 ///
 ///   bool try_now();            // does it if that needs no waiting
-///   bool park(waiter&);        // parks the waiter and returns true, or does it now and returns false; may
-///   throw parking_place& place();    // where it was parked R result(wake_reason);     // after it was done,
-///   or closed; may throw
+///   bool park(waiter&);        // parks the waiter: true; or does it now: false; may throw
+///   parking_place& place();    // where it was parked
+///   R result(wake_reason);     // after it was done, or closed; may throw
 ///
 /// Cancellation-aware: yes. Resumes on the coroutine's own loop. Threads: the loop's.
 template <class Operation>

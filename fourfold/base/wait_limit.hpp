@@ -10,8 +10,7 @@ namespace fourfold {
 /// How long a blocking wait may last: until a time point, for a duration, until a token is cancelled, or
 /// both. Every blocking operation takes one, and without it waits for ever:
 ///
-///   q.get();                 q.get(100ms);                 q.get(token);                 q.get({100ms,
-///   token});
+///   q.get();      q.get(100ms);      q.get(token);      q.get({100ms, token});
 ///
 /// A wait that reaches its time limit throws `timed_out`, one whose token is cancelled throws `cancelled`; in
 /// both cases the operation had no effect. With a time limit that is already over, an operation that need not

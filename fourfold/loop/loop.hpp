@@ -25,8 +25,7 @@ class reactor;
 ///   int main() { return fourfold::run(program()); }       // the usual way: a loop for one task
 ///
 ///   loop l;  l.run(first());  l.run(second());             // a loop that is used again
-///   l.submit(handle, request);                             // from another thread: a call on this loop, as a
-///   future
+///   l.submit(handle, request);                            // from another thread: a call here, as a future
 ///
 /// When run()'s task ends, tasks still running that were spawned meanwhile are cancelled and waited for.
 ///

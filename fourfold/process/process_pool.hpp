@@ -41,13 +41,15 @@ struct process_pool_statistics {
 /// Runs calls in other processes: a crash there costs one call, and no lock here is shared with it.
 ///
 ///   process_pool pool({.workers = 4});
-///   future<std::uint64_t> n = pool.submit(count_primes, 100'000);   // a function, or a lambda whose
-///   captures can be carried future<std::string> page = pool.submit(fetch, url);             // a coroutine
-///   function runs on the worker's loop n.get();  /  co_await page;
+///   future<std::uint64_t> n = pool.submit(count_primes, 100'000);  // a function, or a lambda whose captures
+///                                                                  // can be carried
+///   future<std::string> page = pool.submit(fetch, url);            // a coroutine function: on the worker's loop
+///   n.get();  /  co_await page;
 ///
 /// Arguments, captures and results travel through the codec (base/codec.hpp); what cannot is a compile-time
 /// error. A pointer or reference parameter gets a copy of what was passed. An exception arrives as itself if
-/// it is one of the standard library's or of Fourfold's, and as `remote_error` otherwise.
+/// its type is one of <stdexcept>'s, std::exception, std::bad_alloc, std::system_error, or a plain one of
+/// base/errors.hpp, and as `remote_error` otherwise.
 ///
 /// A worker that dies (segmentation fault, abort, exit, kill) fails the calls it was *running* with
 /// `worker_died`: one function, or all coroutines that were on its loop. What was queued for it runs
@@ -64,7 +66,8 @@ struct process_pool_statistics {
 /// Ctrl-C reaches the program alone: workers ignore it. Order: calls are handed out in the order of their
 /// submission.
 ///
-/// (1) Cancellation: future.cancel() takes out a call that has not begun and tells a running coroutine; a
+/// (1) Cancellation: future.cancel() takes out a call that has not begun (one with more than 64 KiB of
+/// arguments only while no worker has been given it) and tells a running coroutine; a
 /// running function is not interrupted (false). (2) Waiters resume where they wait. (3) Threads: any. A
 /// pool's thread that waits in get() collects the results itself, so the worker wakes it directly; for
 /// coroutines the pool's one service thread does. (4) Destruction finishes what was submitted; when an

@@ -307,6 +307,25 @@ TEST(process_pool_death, a_call_that_kills_every_worker_and_hides_its_traces_is_
   EXPECT_EQ(pool.submit(add, 1, 1).get(30s), 2);
 }
 
+/// Tries to cut off every shared memory that the worker has; how often that succeeded.
+int truncate_shared_memory() {
+  int cut = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    const auto target = std::filesystem::read_symlink(entry.path(), gone).string();
+    if (target.find("memfd:fourfold") == std::string::npos)
+      continue;
+    cut += ::ftruncate(std::stoi(entry.path().filename().string()), 0) == 0 ? 1 : 0;
+  }
+  return cut;
+}
+
+TEST(process_pool_death, a_worker_cannot_cut_off_the_memory_that_it_shares_with_the_program) {
+  process_pool pool({.workers = 1});
+  EXPECT_EQ(pool.submit(truncate_shared_memory).get(30s), 0);
+  EXPECT_EQ(pool.submit(add, 1, 1).get(30s), 2);
+}
+
 TEST(process_pool_death, the_program_survives_a_worker_that_scribbles_over_its_shared_memory) {
   process_pool pool({.workers = 1});
   for (unsigned seed = 1; seed <= 20; ++seed) {

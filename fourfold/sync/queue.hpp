@@ -20,10 +20,10 @@ namespace fourfold {
 /// goes from hand to hand.
 ///
 ///   queue<int> q(5);
-///   q.put(1);  co_await q.async_put(2);               // waits while 5 are in it
-///   int i = q.get(100ms);                             // throws timed_out; queue_closed when closed and
-///   drained while (auto item = co_await q.async_next()) …     // until closed and drained q.close(); //
-///   producers get queue_closed, consumers drain what is left
+///   q.put(1);  co_await q.async_put(2);             // waits while 5 are in it
+///   int i = q.get(100ms);                           // throws timed_out; queue_closed when closed and drained
+///   while (auto item = co_await q.async_next()) …   // until closed and drained
+///   q.close();                                      // producers get queue_closed, consumers drain the rest
 ///
 /// Waiters are served first come, first served. An operation that throws had no effect: an item not put is
 /// still the caller's if it was passed as an lvalue reference to `try_put`, and is destroyed with the call

@@ -126,7 +126,7 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
       process_call* call = slot.assigned()[i];
       if (call == nullptr)
         continue;
-      if (slot.has_begun(*call) || ++call->redeliveries > most_redeliveries) {
+      if (slot.had_begun(*call) || ++call->redeliveries > most_redeliveries) {
         lost.push_back(call);
         ++statistics_.failed_by_death;
         end_books(*call);
@@ -183,7 +183,7 @@ void process_pool_core::give_up(const std::string& why) {
         if (i >= slot.assigned().size())
           continue;
         process_call* call = slot.assigned()[i];
-        if (call == nullptr || slot.has_begun(*call))
+        if (call == nullptr)
           continue;
         if (!slot.take_back(*call))
           continue;

@@ -76,7 +76,7 @@ class ring_writer : public ring_end {
 
   /// Takes a message back that the reader has not claimed: true, and it will be skipped.
   [[nodiscard]] bool revoke(std::uint64_t position) noexcept;
-  /// Whether the reader has claimed the message that was written at `position`.
+  /// Whether the reader has claimed or passed the message that was written at `position`.
   [[nodiscard]] bool was_taken(std::uint64_t position) const noexcept;
 };
 

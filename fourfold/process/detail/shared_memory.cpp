@@ -27,6 +27,8 @@ shared_mapping::~shared_mapping() {
 unique_fd make_shared_memory(const char* name, std::size_t size) {
   unique_fd fd(checked(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), "memfd_create"));
   checked(::ftruncate(fd.get(), static_cast<off_t>(size)), "ftruncate of shared memory");
+  // Whoever shares it cannot pull the pages from under another's mapping.
+  checked(::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), "sealing shared memory");
   return fd;
 }
 
@@ -37,8 +39,7 @@ unique_fd make_sealed_message(std::span<const std::byte> bytes) {
     if (!bytes.empty())
       std::memcpy(mapping.data(), bytes.data(), bytes.size());
   }
-  checked(::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE),
-          "sealing shared memory");
+  checked(::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_WRITE), "sealing shared memory");
   return fd;
 }
 

@@ -32,7 +32,7 @@ class shared_mapping {
   std::size_t size_ = 0;
 };
 
-/// Anonymous shared memory of `size` bytes, zeroed, not inherited by exec. Throws std::system_error.
+/// Anonymous shared memory of `size` bytes for good, zeroed, not inherited by exec. Throws std::system_error.
 unique_fd make_shared_memory(const char* name, std::size_t size);
 
 /// A large message on its way through a descriptor: written once, sealed against every change, and read in

@@ -52,9 +52,9 @@ class worker_slot {
   [[nodiscard]] bool take_back(process_call& call) noexcept;
   /// The call with this number, taken off the books; null if there is none.
   [[nodiscard]] process_call* ended(std::uint64_t number) noexcept;
-  /// Whether the worker has begun it.
-  [[nodiscard]] bool has_begun(const process_call& call) const noexcept {
-    return calls_->was_taken(call.ring_position);
+  /// At the worker's end: whether it had begun the call. If not it never will, even if it is not quite dead yet.
+  [[nodiscard]] bool had_begun(const process_call& call) noexcept {
+    return !calls_->revoke(call.ring_position);
   }
   /// Sends a message without a call: cancel, finish. False if there is no room now.
   [[nodiscard]] bool send(call_kind kind, std::uint64_t number) noexcept;
