@@ -44,7 +44,7 @@ int run(int count, char** arguments) {
   if (serve_pages.chosen())
     return serve_pages.run();
   if (!compare.chosen())
-    return fail("no command was given (see fourfold --help)");
+    return fail("a subcommand is required (see fourfold --help)");
   return compare.run();
 }
 
