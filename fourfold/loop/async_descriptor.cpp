@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 namespace fourfold {
 
@@ -48,7 +49,7 @@ void async_descriptor::close() noexcept {
     if (waiting == nullptr || !reactor_->withdraw(*waiting))
       continue;
     waiting->result = -ECANCELED;
-    waiting->parked->wake();
+    std::exchange(waiting->parked, nullptr)->wake();
   }
   reactor_->detach(*state_);
   ::close(state_->fd);

@@ -32,7 +32,8 @@ class [[nodiscard]] io_awaitable final : public coroutine_waiter {
     return static_cast<std::size_t>(operation_.result);
   }
   void cancel() noexcept override {
-    if (reactor_->withdraw(operation_))
+    // Once woken, the descriptor may be gone.
+    if (operation_.parked != nullptr && reactor_->withdraw(operation_))
       end_cancelled();
   }
 

@@ -1,6 +1,8 @@
 #include <fourfold/base/errors.hpp>
 #include <fourfold/loop/async_descriptor.hpp>
 #include <fourfold/loop/gather.hpp>
+#include <fourfold/loop/sleep.hpp>
+#include <fourfold/loop/task_group.hpp>
 #include <fourfold/loop/timeout.hpp>
 #include <fourfold/loop/waiting_test.hpp>
 
@@ -16,6 +18,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <system_error>
@@ -276,6 +279,28 @@ TEST(async_descriptor, used_on_another_loop_is_an_error) {
     EXPECT_TRUE(co_await refused);
   };
   run(body(*other, use));
+}
+
+TEST(async_descriptor, closed_and_its_waiter_cancelled_in_one_turn_is_no_use_after_free) {
+  auto main = []() -> task<> {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe(ends.data()), 0);
+    std::optional<async_descriptor> reading(async_descriptor{ends[0]});
+    auto body = [&](task_group& group) -> task<> {
+      auto wait = [](async_descriptor& d) -> task<> { co_await d.readable(); };
+      group.spawn(wait(*reading));
+      co_await yield();
+      reading->close();
+      group.cancel();
+    };
+    try {
+      co_await with_task_group(body);
+    } catch (const std::system_error& e) {
+      EXPECT_EQ(e.code(), std::errc::operation_canceled);
+    }
+    ::close(ends[1]);
+  };
+  run(main());
 }
 
 } // namespace

@@ -239,6 +239,68 @@ TEST(process_pool, a_queued_call_can_be_cancelled_and_is_never_run) {
   EXPECT_EQ(pool.statistics().cancelled, 1U);
 }
 
+TEST(process_pool, cancelling_the_only_call_that_was_handed_out_lets_the_next_one_begin) {
+  process_pool pool({.workers = 1});
+  for (int round = 0; round < 200; ++round) {
+    future<int> first = pool.submit(add, 1, 1);
+    future<int> second = pool.submit(add, 2, 2);
+    first.cancel();
+    EXPECT_EQ(second.get(30s), 4);
+  }
+}
+
+TEST(process_pool, calls_that_were_cancelled_in_the_ring_leave_their_room_to_later_ones) {
+  process_pool pool({.workers = 1});
+  for (int i = 0; i < 50; ++i)
+    pool.submit(add, i, i).get(30s); // short calls, so that several are handed out ahead
+  auto length = [](const std::string& text) { return text.size(); };
+  for (int round = 0; round < 50; ++round) {
+    future<void> running = pool.submit([] { ::usleep(1'000); });
+    std::vector<future<std::size_t>> ahead;
+    for (int i = 0; i < 4; ++i)
+      ahead.push_back(pool.submit(length, std::string(65'000, 'x')));
+    for (auto& one : ahead)
+      one.cancel();
+    EXPECT_EQ(pool.submit(length, std::string(65'000, 'y')).get(30s), 65'000U);
+  }
+}
+
+TEST(process_pool, a_future_that_is_only_polled_becomes_ready) {
+  process_pool pool({.workers = 1});
+  future<int> polled = pool.submit(add, 1, 1);
+  while (!polled.ready())
+    std::this_thread::yield();
+  EXPECT_EQ(polled.get(), 2);
+}
+
+TEST(process_pool, a_full_ring_of_results_does_not_swallow_the_bell_of_a_call) {
+  process_pool pool({.workers = 1});
+  auto produce = [](int n) -> task<std::string> {
+    co_await sleep(std::chrono::microseconds(n));
+    co_return std::string(60'000, 'p');
+  };
+  future<pid_t> long_one = pool.submit(wait_for_ever);
+  std::vector<future<std::string>> results;
+  for (int i = 0; i < 200; ++i) {
+    results.push_back(pool.submit(produce, i * 10));
+    if (i % 20 != 19)
+      continue;
+    EXPECT_EQ(pool.submit(add, i, 0).get(30s), i);
+  }
+  for (auto& result : results)
+    EXPECT_EQ(result.get(30s).size(), 60'000U);
+  long_one.cancel();
+}
+
+TEST(process_pool, no_coroutines_at_all_is_refused) {
+  EXPECT_THROW(process_pool({.workers = 1, .coroutines_per_worker = 0}), std::invalid_argument);
+}
+
+TEST(process_pool, can_have_more_workers_than_a_socket_holds_answers) {
+  process_pool pool({.workers = 300});
+  EXPECT_EQ(pool.submit(add, 1, 1).get(60s), 2);
+}
+
 TEST(process_pool, is_awaited_from_a_loop) {
   auto main = []() -> task<long> {
     process_pool pool({.workers = 2});
@@ -324,10 +386,12 @@ TEST(process_pool, stop_ends_at_once_and_every_future_resolves) {
   std::vector<future<int>> queued;
   for (int i = 0; i < 20; ++i)
     queued.push_back(pool.submit(add, 1, 1));
+  while (pool.worker_pids().empty())
+    std::this_thread::yield();
   pool.stop();
   EXPECT_THROW(running.get(30s), error);
   for (auto& one : queued)
-    EXPECT_THROW(one.get(30s), error);
+    EXPECT_THROW(one.get(30s), pool_closed);
 }
 
 TEST(process_pool, two_pools_live_side_by_side) {

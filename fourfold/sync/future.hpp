@@ -36,7 +36,7 @@ class future {
   /// future, or throw `error`.
   [[nodiscard]] bool valid() const noexcept { return static_cast<bool>(state_); }
   /// Whether a result or an exception is there: then get() and co_await do not wait.
-  [[nodiscard]] bool ready() const { return state().ready(); }
+  [[nodiscard]] bool ready() const { return state().poll(); }
 
   /// Waits until ready. Throws `timed_out` or `cancelled`; the work goes on, and the future stays valid.
   void wait(const wait_limit& limit = {}) { state().wait(limit); }

@@ -36,6 +36,13 @@ class future_state_base : public parking_place {
     return slot_.load(std::memory_order_acquire) == complete_mark();
   }
 
+  /// ready(), for somebody who will ask again instead of waiting.
+  [[nodiscard]] bool poll() noexcept {
+    if (!ready())
+      polled();
+    return ready();
+  }
+
   void wait(const wait_limit& limit) {
     if (!ready())
       assist(limit);
@@ -85,6 +92,8 @@ class future_state_base : public parking_place {
   /// A thread is about to wait: the work may get itself done on this thread (and then the state is ready), or
   /// return.
   virtual void assist(const wait_limit&) {}
+  /// Somebody looks whether it is complete, and may do no more than that: it must become so without their help.
+  virtual void polled() noexcept {}
   /// Somebody is parked now, so the completion must reach them without their help.
   virtual void parked() noexcept {}
 

@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace fourfold::detail {
 namespace {
@@ -90,7 +91,7 @@ void retry(io_operation*& waiting) noexcept {
   if (operation == nullptr || !perform(*operation, true))
     return;
   waiting = nullptr;
-  operation->parked->wake();
+  std::exchange(operation->parked, nullptr)->wake();
 }
 
 /// As epoll_wait, to the nanosecond where the kernel can (5.11), else rounded up to the next millisecond.

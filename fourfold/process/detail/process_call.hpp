@@ -96,6 +96,7 @@ class typed_process_call final : public future_state<R>, public process_call {
  private:
   void assist(const wait_limit& limit) override { drive_pool(*pool_, *this, limit); }
   void parked() noexcept override { watch_call(*this); }
+  void polled() noexcept override { watch_call(*this); }
 };
 
 } // namespace fourfold::detail

@@ -22,6 +22,8 @@ process_pool_core::wake_list::~wake_list() {
   if (first_ == 0 && !others_)
     return;
   for (const worker_slot& slot : core_.slots_) {
+    if (!slot.is_open())
+      continue;
     const bool wanted = slot.index() < 64 ? (first_ >> slot.index() & 1) != 0 : others_;
     if (wanted)
       slot.wake();
@@ -115,6 +117,7 @@ void process_pool_core::share_out_ahead(wake_list& to_wake) {
 
 void process_pool_core::end_books(process_call& call) noexcept {
   call.where = process_call::place::ended;
+  call.large_payload.reset(); // the future may live long
   if (call.watched)
     watched_.fetch_sub(1);
   if (--live_calls_ == 0 && closed_)
@@ -164,10 +167,8 @@ bool process_pool_core::cancel(process_call& call) noexcept {
       break;
     case process_call::place::assigned: {
       worker_slot& slot = slots_[call.worker];
-      if (slot.take_back(call)) {
-        recount_ahead();
+      if (slot.take_back(call))
         break;
-      }
       if (call.kind() != call_kind::coroutine)
         return false;
       if (!slot.send(call_kind::cancel, call.number))
@@ -178,8 +179,12 @@ bool process_pool_core::cancel(process_call& call) noexcept {
     }
     ++statistics_.cancelled;
     end_books(call);
+    hand_out(to_wake); // its place is free
   }
   call.end_with(std::make_exception_ptr(cancelled()));
+  // A thread that drives for this very call sleeps until a worker rings.
+  if (pump_taken_.load())
+    ring_bell(driver_bell_.get());
   return true;
 }
 
@@ -242,7 +247,7 @@ bool process_pool_core::collect(worker_slot& slot) {
       something = true;
       handle_result(slot, header);
     }
-  } catch (const decode_error&) {
+  } catch (const std::exception&) {
     // Its memory holds what no sane worker writes. Its end comes as a notice.
     const std::lock_guard guard(lock_);
     slot.condemn();
@@ -269,7 +274,14 @@ void process_pool_core::handle_result(worker_slot& slot, const message_header& h
     end_books(*call);
     hand_out(to_wake);
   }
-  decoder in(slot.payload());
+  std::span<const std::byte> bytes;
+  try {
+    bytes = slot.payload();
+  } catch (const std::exception&) {
+    // No memory for a large result, or a large result that is none.
+    return call->end_with(std::current_exception());
+  }
+  decoder in(bytes);
   switch (static_cast<result_kind>(header.kind)) {
   case result_kind::value: call->end_with_value(in); return;
   case result_kind::exception: break;
@@ -277,7 +289,7 @@ void process_pool_core::handle_result(worker_slot& slot, const message_header& h
   std::exception_ptr exception;
   try {
     exception = decode_exception(in);
-  } catch (const decode_error&) {
+  } catch (const std::exception&) {
     exception = std::current_exception();
   }
   call->end_with(std::move(exception));
@@ -285,7 +297,11 @@ void process_pool_core::handle_result(worker_slot& slot, const message_header& h
 
 void process_pool_core::leave_pump() {
   for (;;) {
-    look_again_.store(false); // before the looks below, so that what it was set for is seen by them
+    // Before the looks below, so that what it is set for from now on is seen by them or afterwards.
+    if (look_again_.exchange(false)) {
+      while (pump_once()) {
+      }
+    }
     const bool wanted = service_wanted();
     want_bell(wanted ? result_bell::service : result_bell::none);
     service_armed_.store(wanted);
@@ -325,6 +341,10 @@ void process_pool_core::sleep_as_driver(clock::time_point deadline) noexcept {
 void process_pool_core::drive(const future_state_base& awaited, const wait_limit& limit) {
   if (!try_pump())
     return;
+  const struct pump_scope {
+    process_pool_core& core;
+    ~pump_scope() { core.leave_pump(); }
+  } pump{*this};
   {
     const blocking_scope blocking;
     const cancellation_callback on_cancellation(limit.token,
@@ -341,7 +361,6 @@ void process_pool_core::drive(const future_state_base& awaited, const wait_limit
       sleep_as_driver(limit.deadline);
     }
   }
-  leave_pump();
 }
 
 void drive_pool(process_pool_core& pool, const future_state_base& awaited, const wait_limit& limit) {

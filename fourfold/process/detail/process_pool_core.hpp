@@ -93,6 +93,8 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   void handle_result(worker_slot& slot, const message_header& header);
   void handle(template_process::notice_or_end& news);
   void bury(worker_slot& slot, int signal, int exit_code);
+  void revive(worker_slot& slot);
+  void revive_all();
   void start_worker(worker_slot& slot);
   void restart_template();
   void give_up(const std::string& why);
@@ -138,6 +140,8 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   std::atomic<bool> service_armed_{false};
   result_bell bell_ = result_bell::none; // under the pump
   spin_budget spin_;                     // under the pump
+  unsigned template_restarts_ = 0;       // without a worker that served in between; under the pump
+  bool slot_missing_ = false;            // a worker could not be replaced and is tried again; under the pump
   unsigned failed_starts_ = 0;           // in a row; under the pump
 
   std::atomic<bool> stopping_{false};

@@ -13,6 +13,7 @@
 #include <array>
 #include <cstring>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 
 namespace fourfold::detail {
@@ -23,6 +24,8 @@ constexpr unsigned most_failed_starts = 5;
 // A call whose workers die so often before they begin it, by what they left in shared memory, is the likely
 // cause.
 constexpr std::uint8_t most_redeliveries = 3;
+// How long to wait before another try, when the system gave no process or no descriptor.
+constexpr int retry_milliseconds = 100;
 // How long workers may take over their end when they have nothing left to do (flushing output), before they
 // are killed.
 constexpr auto finishing_time = std::chrono::seconds(2);
@@ -51,19 +54,24 @@ process_pool_core::process_pool_core(process_pool_options options)
       driver_bell_(checked(::eventfd(0, EFD_CLOEXEC), "eventfd")),
       service_bell_(checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
       spin_(std::chrono::microseconds(cpu_count() > 1 ? options_.spin_microseconds : 0)) {
+  if (options_.coroutines_per_worker == 0)
+    throw std::invalid_argument("process_pool: coroutines_per_worker must not be 0");
   const unsigned workers = options_.workers != 0 ? options_.workers : cpu_count();
   template_.emplace();
   for (unsigned i = 0; i < workers; ++i)
     slots_.emplace_back(i, driver_bell_.get(), service_bell_.get());
-  for (worker_slot& slot : slots_) {
+  for (worker_slot& slot : slots_)
     slot.open(result_bell::none);
-    start_worker(slot);
+  {
+    const signals_blocked blocked;
+    service_ = std::thread([this] {
+      pthread_setname_np(pthread_self(), "fourfold-pool");
+      serve();
+    });
   }
-  const signals_blocked blocked;
-  service_ = std::thread([this] {
-    pthread_setname_np(pthread_self(), "fourfold-pool");
-    serve();
-  });
+  // The service reads the template's answers meanwhile; with hundreds of workers the sockets would fill up.
+  for (worker_slot& slot : slots_)
+    start_worker(slot);
 }
 
 process_pool_core::~process_pool_core() = default;
@@ -77,7 +85,11 @@ void process_pool_core::start_worker(worker_slot& slot) {
   const std::string name = options_.name.substr(0, request.name.size() - 1 - number.size()) + number;
   std::copy(name.begin(), name.end(), request.name.begin());
   // If the template has died, the service thread notices, starts a new one and asks again.
-  if (template_ && template_->start_worker(request, slot.worker_end()))
+  if (!template_ || !template_->start_worker(request, slot.worker_end()))
+    return;
+  const std::lock_guard guard(lock_);
+  // It may have come, died and been replaced already.
+  if (slot.generation() == request.generation && slot.is_open())
     slot.handed_over();
 }
 
@@ -97,13 +109,10 @@ void process_pool_core::handle(template_process::notice_or_end& news) {
     break;
   }
   case worker_notice::event::failed:
-    if (++failed_starts_ >= most_failed_starts) {
+    ++failed_starts_;
+    bury(slot, 0, 0);
+    if (failed_starts_ >= most_failed_starts)
       give_up(std::string("no worker process could be started (") + std::strerror(notice.exit_code) + ")");
-    } else {
-      // The same channel, with what may stand in it already; the template's copies of the descriptors are
-      // gone.
-      bury(slot, 0, 0);
-    }
     break;
   case worker_notice::event::exited: bury(slot, notice.signal, notice.exit_code); break;
   }
@@ -112,21 +121,21 @@ void process_pool_core::handle(template_process::notice_or_end& news) {
 void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
   while (collect(slot)) { // results that it wrote before it died
   }
+  const pid_t pid = slot.pid(); // -1: it was never born
   if (slot.has_served()) {
-    failed_starts_ = 0;
-  } else if (slot.pid() > 0) {
+    failed_starts_ = template_restarts_ = 0;
+  } else if (pid > 0) {
     ++failed_starts_;
   }
-  const pid_t pid = slot.pid();
   std::vector<process_call*> lost;
-  bool replace = true;
   {
     const std::lock_guard guard(lock_);
+    lost.reserve(slot.assigned().size());
     for (std::size_t i = slot.assigned().size(); i-- > 0;) {
       process_call* call = slot.assigned()[i];
       if (call == nullptr)
         continue;
-      if (slot.had_begun(*call) || ++call->redeliveries > most_redeliveries) {
+      if (slot.had_begun(*call) || (pid > 0 && ++call->redeliveries > most_redeliveries)) {
         lost.push_back(call);
         ++statistics_.failed_by_death;
         end_books(*call);
@@ -137,27 +146,54 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
       }
     }
     slot.close();
-    replace = broken_.empty() && failed_starts_ < most_failed_starts;
-    if (replace) {
-      slot.open(bell_);
-      ++statistics_.workers_replaced;
-    }
   }
-  for (process_call* call : lost) {
+  for (process_call* call : lost)
     call->end_with(std::make_exception_ptr(worker_died(pid, signal, exit_code, call->id)));
-  }
-  if (!replace)
+  if (failed_starts_ >= most_failed_starts)
     return give_up("worker processes die before they can serve");
+  slot_missing_ = true;
+  // A fork that failed is not tried again at once.
+  if (pid > 0)
+    revive(slot);
+}
+
+void process_pool_core::revive(worker_slot& slot) {
+  {
+    const std::lock_guard guard(lock_);
+    if (!broken_.empty())
+      return;
+    try {
+      slot.open(bell_);
+    } catch (const std::exception& e) {
+      slot.close();
+      ++failed_starts_;
+      return;
+    }
+    ++statistics_.workers_replaced;
+  }
   start_worker(slot);
   const std::lock_guard guard(lock_);
   wake_list to_wake(*this);
   hand_out(to_wake);
 }
 
+void process_pool_core::revive_all() {
+  slot_missing_ = false;
+  for (worker_slot& slot : slots_) {
+    if (!slot.is_open())
+      revive(slot);
+    slot_missing_ |= !slot.is_open();
+  }
+  if (failed_starts_ >= most_failed_starts)
+    give_up("no worker process could be started");
+}
+
 void process_pool_core::restart_template() {
   // All its workers died with it, by SIGKILL; nobody is left to tell of each.
   template_.reset();
   try {
+    if (++template_restarts_ > most_failed_starts)
+      throw error("it died again and again before a worker could serve");
     template_.emplace();
   } catch (const std::exception& e) {
     give_up(std::string("the worker template died and could not be started again: ") + e.what());
@@ -177,16 +213,13 @@ void process_pool_core::give_up(const std::string& why) {
     refused.splice_back(queue_);
     queued_.store(0);
     refused.for_each([this](process_call& call) { end_books(call); });
-    // What a worker has begun goes on; a worker that never came has begun nothing.
+    // What a worker has begun goes on.
     for (worker_slot& slot : slots_) {
       for (std::size_t i = slot.assigned().size(); i-- > 0;) {
-        if (i >= slot.assigned().size())
+        process_call* call = i < slot.assigned().size() ? slot.assigned()[i] : nullptr;
+        if (call == nullptr || slot.had_begun(*call))
           continue;
-        process_call* call = slot.assigned()[i];
-        if (call == nullptr)
-          continue;
-        if (!slot.take_back(*call))
-          continue;
+        static_cast<void>(slot.ended(call->number));
         end_books(*call);
         refused.push_front(*call);
       }
@@ -207,12 +240,13 @@ void process_pool_core::serve() {
     const int control = template_ ? template_->control() : -1;
     std::array<pollfd, 2> watched{{{.fd = service_bell_.get(), .events = POLLIN, .revents = 0},
                                    {.fd = control, .events = POLLIN, .revents = 0}}};
-    if (::poll(watched.data(), watched.size(), -1) < 0)
+    const int timeout = slot_missing_ ? retry_milliseconds : -1;
+    if (::poll(watched.data(), watched.size(), timeout) < 0)
       continue;
     std::uint64_t count = 0;
     if (watched[0].revents != 0)
       static_cast<void>(!::read(service_bell_.get(), &count, sizeof count));
-    const bool news = watched[1].revents != 0;
+    const bool news = watched[1].revents != 0 || slot_missing_;
     if (news) {
       take_pump();
     } else if (!try_pump()) {
@@ -224,6 +258,14 @@ void process_pool_core::serve() {
     service_armed_.store(false);
     if (news)
       read_notices();
+    if (slot_missing_)
+      revive_all();
+    if (queued_.load() != 0) {
+      // A worker rings also when it has made room for calls.
+      const std::lock_guard guard(lock_);
+      wake_list to_wake(*this);
+      hand_out(to_wake);
+    }
     while (pump_once()) {
     }
     leave_pump();
@@ -242,10 +284,14 @@ void process_pool_core::take_pump() noexcept {
 
 void process_pool_core::read_notices() {
   while (template_) {
-    auto news = template_->next_notice();
-    if (!news.notice && !news.ended)
-      return;
-    handle(news);
+    try {
+      auto news = template_->next_notice();
+      if (!news.notice && !news.ended)
+        return;
+      handle(news);
+    } catch (const std::exception& e) {
+      return give_up(e.what());
+    }
   }
 }
 
@@ -253,6 +299,12 @@ void process_pool_core::shutdown(ending how) {
   if (std::this_thread::get_id() == service_.get_id()) {
     throw error(
         "process_pool: shut down from a callback of one of its own futures, on the thread that has to end");
+  }
+  if (how == ending::kill) {
+    // Also ends a shutdown() that waits on another thread.
+    const std::lock_guard guard(lock_);
+    closed_ = true;
+    drained_.set();
   }
   const std::scoped_lock one_at_a_time(shutdown_);
   if (ended_)
@@ -301,7 +353,12 @@ void process_pool_core::end_workers() {
   while (alive > 0 && template_) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now()).count();
     pollfd control{.fd = template_->control(), .events = POLLIN, .revents = 0};
-    if (left <= 0 || ::poll(&control, 1, static_cast<int>(left)) <= 0)
+    if (left <= 0)
+      break;
+    const int ready = ::poll(&control, 1, static_cast<int>(left));
+    if (ready < 0 && errno == EINTR)
+      continue;
+    if (ready <= 0)
       break;
     const auto next = template_->next_notice();
     if (next.ended)
@@ -310,6 +367,7 @@ void process_pool_core::end_workers() {
       --alive;
   }
   template_.reset();
+  intrusive_list<process_call> refused;
   for (worker_slot& slot : slots_) {
     if (!slot.is_open())
       continue;
@@ -322,15 +380,27 @@ void process_pool_core::end_workers() {
       for (process_call* call : slot.assigned()) {
         if (call == nullptr)
           continue;
-        lost.push_back(call);
-        ++statistics_.failed_by_death;
         end_books(*call);
+        if (slot.had_begun(*call)) {
+          lost.push_back(call);
+          ++statistics_.failed_by_death;
+        } else {
+          refused.push_back(*call);
+        }
       }
       slot.close();
     }
     for (process_call* call : lost)
       call->end_with(std::make_exception_ptr(worker_died(pid, SIGKILL, 0, call->id)));
   }
+  {
+    const std::lock_guard guard(lock_);
+    queue_.for_each([this](process_call& call) { end_books(call); });
+    refused.splice_back(queue_);
+    queued_.store(0);
+  }
+  while (!refused.empty())
+    refused.pop_front().end_with(std::make_exception_ptr(pool_closed()));
   pump_taken_.store(false);
 }
 

@@ -27,6 +27,8 @@ extern __attribute__((visibility("hidden"))) initialiser __init_array_end[];
 namespace fourfold::detail {
 namespace {
 
+constinit bool becoming_template = false;
+
 /// A worker, as the template that forked it sees it.
 struct child {
   std::uint32_t worker;
@@ -52,6 +54,7 @@ void notify(int control, const worker_notice& notice, std::span<const int> pidfd
   control.reset();
   parent.reset();
   ::prctl(PR_SET_NAME, request.name.data());
+  becoming_template = false; // tasks may make pools of their own
   channel_descriptors channel{.memory = std::move(message.descriptors[0]),
                               .worker_bell = std::move(message.descriptors[1]),
                               .driver_bell = std::move(message.descriptors[2]),
@@ -164,8 +167,13 @@ void serve(unique_fd control) {
 
 void link_template_initialiser() noexcept {}
 
+bool this_process_is_template() noexcept {
+  return becoming_template || std::getenv(template_mark_variable) != nullptr;
+}
+
 void serve_as_template(unique_fd control) {
   ::prctl(PR_SET_NAME, "template");
+  std::fflush(nullptr); // or every worker would write what the static initialisers have written
   // Ctrl-C at a terminal goes to every process of the program; it is the program's to handle, and when it
   // ends, so do we. A handler rather than SIG_IGN, which programs that a task starts would inherit.
   struct sigaction nothing{};
@@ -188,6 +196,7 @@ __attribute__((constructor)) void become_template_if_marked(int argc, char** arg
   const char* mark = std::getenv(template_mark_variable);
   if (mark == nullptr)
     return;
+  becoming_template = true;
   ::unsetenv(template_mark_variable); // programs that a task starts must not see it
   auto* const self = &become_template_if_marked;
   initialiser* mine = std::find(__init_array_start, __init_array_end, self);

@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -91,6 +93,11 @@ std::uint64_t build_mark() { return to_code_address(reinterpret_cast<const void*
 
 template_process::template_process() {
   link_template_initialiser();
+  if (this_process_is_template()) {
+    throw error(
+        "a process_pool was made by a static initialiser: the template that it starts would run that, too, "
+        "and start another; make it in main()");
+  }
   auto [ours, theirs] = make_socket_pair();
   control_ = std::move(ours);
   pid_ = start_self(theirs.get());
@@ -128,10 +135,16 @@ template_process::template_process() {
 }
 
 template_process::~template_process() {
-  // Its socket's end tells it to kill and reap its workers and to end.
+  // Its socket's end tells it to kill and reap its workers and to end; also where a child of the program, forked
+  // meanwhile, still holds the socket. If it does not (stopped by SIGSTOP, say), it is killed, and they with it.
+  ::shutdown(control_.get(), SHUT_RDWR);
   control_.reset();
-  int status = 0;
-  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  const unique_fd process(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  constexpr int five_seconds = 5'000;
+  pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
+  if (!process || ::poll(&ended, 1, five_seconds) <= 0)
+    ::kill(pid_, SIGKILL);
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
 }
 

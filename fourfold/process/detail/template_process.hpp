@@ -76,6 +76,9 @@ class template_process {
 /// main().
 void link_template_initialiser() noexcept;
 
+/// Whether this process was started as a template: then no pool can be made in it, only in its workers.
+[[nodiscard]] bool this_process_is_template() noexcept;
+
 /// Serves as template, if this process was started as one; called before main(). `serve_worker` is in
 /// worker_main.cpp.
 [[noreturn]] void serve_as_template(unique_fd control);

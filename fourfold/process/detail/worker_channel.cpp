@@ -1,11 +1,13 @@
 #include <fourfold/process/detail/system_call.hpp>
 #include <fourfold/process/detail/worker_channel.hpp>
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace fourfold::detail {
 namespace {
@@ -51,9 +53,17 @@ bool send_with_descriptors(int socket, std::span<const std::byte> bytes, std::sp
       return true;
     if (errno == EINTR)
       continue;
-    // ETOOMANYREFS: too many descriptors are in flight; they drain as the peer receives.
-    if (errno == EAGAIN || errno == ETOOMANYREFS || errno == EPIPE || errno == ECONNRESET)
+    // The peer has gone: by its kind of end and the kernel's age, one of these.
+    if (errno == EPIPE || errno == ECONNRESET || errno == ECONNREFUSED || errno == ENOTCONN)
       return false;
+    // Too many descriptors are in flight, or memory is short; that passes as peers receive.
+    const bool busy = errno == EAGAIN || errno == ETOOMANYREFS || errno == ENOBUFS || errno == ENOMEM;
+    if (busy && !wait)
+      return false;
+    if (busy) {
+      ::poll(nullptr, 0, 1);
+      continue;
+    }
     throw_errno("sendmsg to a worker");
   }
 }
@@ -68,9 +78,17 @@ received_message receive_with_descriptors(int socket, std::span<std::byte> buffe
   message.msg_controllen = control.bytes.size();
   received_message received;
   ssize_t size = 0;
-  do {
+  bool was_reset = false;
+  for (;;) {
     size = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
-  } while (size < 0 && errno == EINTR);
+    if (size >= 0)
+      break;
+    // A peer that ended with unread messages is reported first, before what it had sent.
+    if (errno == ECONNRESET && !std::exchange(was_reset, true))
+      continue;
+    if (errno != EINTR)
+      break;
+  }
   if (size < 0) {
     if (errno == EAGAIN)
       return received;

@@ -39,6 +39,8 @@ struct channel_header {
   ring_counters results;
   alignas(64) std::atomic<std::uint32_t> worker_sleeps{0};
   alignas(64) std::atomic<std::uint32_t> bell_wanted{0}; // a result_bell
+  /// The pool found no room for a call: the worker rings the service before it sleeps.
+  alignas(64) std::atomic<std::uint32_t> wants_call_room{0};
   /// The worker sleeps until results are read; it has rung both bells after setting this.
   std::atomic<std::uint32_t> wants_room{0};
   /// Set by the worker once it serves: a death before that is a failure to start.

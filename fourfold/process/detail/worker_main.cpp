@@ -46,6 +46,7 @@ class worker {
       // Coroutines run while we wait, so the loop is what sleeps; let them run before the first look, too.
       header_.worker_sleeps.store(1);
       if (calls_.empty()) {
+        tell_of_room();
         co_await bell.readable();
         drain_bell();
       }
@@ -130,7 +131,8 @@ class worker {
       found->second.cancel();
   }
 
-  void send_exception(std::uint64_t number, clock::time_point begin) {
+  // A failure in here ends the worker, as it must: the pool would wait for this result for ever.
+  void send_exception(std::uint64_t number, clock::time_point begin) noexcept {
     result_.clear();
     encoder out(result_);
     encode_exception(out, std::current_exception());
@@ -153,8 +155,14 @@ class worker {
       payload = {};
     }
     header.size = static_cast<std::uint32_t>(payload.size());
-    while (!results_.write(header, payload))
+    bool waited = false;
+    while (!results_.write(header, payload)) {
       wait_for_room();
+      waited = true;
+    }
+    // That sleep may have taken the ring of a call that serve() waits for.
+    if (waited && !calls_.empty())
+      ring_bell(descriptors_.worker_bell.get());
     if (header_.bell_wanted.load() == 0)
       return;
     switch (static_cast<result_bell>(header_.bell_wanted.exchange(0))) {
@@ -172,10 +180,17 @@ class worker {
     drain_bell();
   }
 
+  /// All messages have been read, skipped ones included: whoever found no room for a call finds it now.
+  void tell_of_room() noexcept {
+    if (header_.wants_call_room.exchange(0) != 0)
+      ring_bell(descriptors_.service_bell.get());
+  }
+
   /// Sleeps until rung, unless a call has come meanwhile.
   void sleep() {
     header_.worker_sleeps.store(1);
     if (calls_.empty()) {
+      tell_of_room();
       std::fflush(nullptr);
       drain_bell();
     }

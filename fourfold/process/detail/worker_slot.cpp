@@ -58,6 +58,8 @@ void worker_slot::handed_over() noexcept {
 }
 
 void worker_slot::close() noexcept {
+  large_payload_ = {};
+  large_descriptor_.reset();
   results_.reset();
   calls_.reset();
   memory_.reset();
@@ -75,7 +77,7 @@ void worker_slot::count(const process_call& call, std::size_t one) noexcept {
   (call.kind() == call_kind::coroutine ? coroutines_ : functions_) += one;
 }
 
-bool worker_slot::assign(process_call& call) {
+bool worker_slot::assign(process_call& call) noexcept {
   const std::uint64_t number = first_number_ + assigned_.size();
   message_header header{.size = static_cast<std::uint32_t>(call.payload().size()),
                         .kind = static_cast<std::uint32_t>(call.kind()),
@@ -84,36 +86,55 @@ bool worker_slot::assign(process_call& call) {
   if (call.large_payload)
     header.kind |= through_descriptor;
   const std::uint64_t position = calls_->position();
-  assigned_.push_back(&call); // first: it may throw
-  bool written = false;
   try {
-    written = calls_->write(header, call.payload().bytes());
-  } catch (const ring_corrupted&) {
-    condemn();
-  }
-  if (!written) {
-    assigned_.pop_back();
+    assigned_.push_back(&call);
+  } catch (const std::bad_alloc&) {
     return false;
   }
-  if (call.large_payload) {
-    const std::byte nothing{};
-    const std::array<int, 1> descriptor{call.large_payload.get()};
-    const std::span<const std::byte> one(&nothing, 1);
-    if (!send_with_descriptors(socket_.get(), one, descriptor, false)) {
-      if (calls_->revoke(position)) {
-        assigned_.pop_back();
-        return false;
-      }
-      // The worker has begun with it and waits for the descriptor, so what is in flight drains; or it has
-      // died, and then the call ends with it.
-      static_cast<void>(send_with_descriptors(socket_.get(), one, descriptor, true));
-    }
+  if (!write(header, call.payload().bytes()) ||
+      (call.large_payload && !send_descriptor(call.large_payload.get(), position))) {
+    assigned_.pop_back();
+    return false;
   }
   call.where = process_call::place::assigned;
   call.worker = index_;
   call.number = number;
   call.ring_position = position;
   count(call, 1);
+  return true;
+}
+
+bool worker_slot::write(const message_header& header, std::span<const std::byte> payload) noexcept {
+  try {
+    if (calls_->write(header, payload))
+      return true;
+    // The worker may skip what was taken back and then sleep: it is asked to ring when it has made room, and the
+    // room that it made before it could see that is looked for once more.
+    memory_->header().wants_call_room.exchange(1);
+    return calls_->write(header, payload);
+  } catch (const ring_corrupted&) {
+    condemn();
+    return false;
+  }
+}
+
+bool worker_slot::send_descriptor(int large_payload, std::uint64_t position) noexcept {
+  const std::byte nothing{};
+  const std::array<int, 1> descriptor{large_payload};
+  const std::span<const std::byte> one(&nothing, 1);
+  try {
+    if (send_with_descriptors(socket_.get(), one, descriptor, false))
+      return true;
+    if (calls_->revoke(position))
+      return false;
+    // The worker has begun with it and waits for the descriptor, so what is in flight drains; or it has died,
+    // and then the call ends with it.
+    static_cast<void>(send_with_descriptors(socket_.get(), one, descriptor, true));
+  } catch (const std::system_error&) {
+    if (calls_->revoke(position))
+      return false;
+    condemn(); // it waits for a descriptor that cannot be sent
+  }
   return true;
 }
 
@@ -141,13 +162,7 @@ process_call* worker_slot::ended(std::uint64_t number) noexcept {
 }
 
 bool worker_slot::send(call_kind kind, std::uint64_t number) noexcept {
-  try {
-    return calls_->write(
-        {.size = 0, .kind = static_cast<std::uint32_t>(kind), .number = number, .duration = 0}, {});
-  } catch (const ring_corrupted&) {
-    condemn();
-    return false;
-  }
+  return write({.size = 0, .kind = static_cast<std::uint32_t>(kind), .number = number, .duration = 0}, {});
 }
 
 void worker_slot::wake() const noexcept {
@@ -164,22 +179,25 @@ void worker_slot::give_room() const noexcept {
 
 bool worker_slot::next_result(message_header& header) {
   large_payload_ = {};
+  large_descriptor_.reset();
   if (!results_->read(header, payload_))
     return false;
   if ((header.kind & through_descriptor) != 0) {
     header.kind &= ~through_descriptor;
     std::array<std::byte, 1> nothing{};
-    const auto message = receive_with_descriptors(socket_.get(), nothing, false);
+    auto message = receive_with_descriptors(socket_.get(), nothing, false);
     if (!message.descriptors[0])
       throw decode_error("a large result came without its descriptor");
-    large_payload_ = map_sealed_message(message.descriptors[0].get());
+    large_descriptor_ = std::move(message.descriptors[0]);
   }
   return true;
 }
 
-std::span<const std::byte> worker_slot::payload() const noexcept {
-  return large_payload_.data() != nullptr ? std::span<const std::byte>(large_payload_.bytes())
-                                          : payload_.bytes();
+std::span<const std::byte> worker_slot::payload() {
+  if (!large_descriptor_)
+    return payload_.bytes();
+  large_payload_ = map_sealed_message(large_descriptor_.get());
+  return large_payload_.bytes();
 }
 
 } // namespace fourfold::detail

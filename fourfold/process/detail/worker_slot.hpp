@@ -47,7 +47,7 @@ class worker_slot {
 
   /// Writes the call's message; false if there is no room for it now, or the worker has turned out to be
   /// corrupt.
-  [[nodiscard]] bool assign(process_call& call);
+  [[nodiscard]] bool assign(process_call& call) noexcept;
   /// Takes a call back that the worker has not begun.
   [[nodiscard]] bool take_back(process_call& call) noexcept;
   /// The call with this number, taken off the books; null if there is none.
@@ -74,11 +74,14 @@ class worker_slot {
   [[nodiscard]] bool has_result() const noexcept { return !results_->empty(); }
   /// The next result; throws decode_error for garbage. Its bytes are in `payload()` until the next one.
   [[nodiscard]] bool next_result(message_header& header);
-  [[nodiscard]] std::span<const std::byte> payload() const noexcept;
+  /// Throws what mapping a large one throws: std::system_error, or decode_error for one that is not sealed.
+  [[nodiscard]] std::span<const std::byte> payload();
   /// Wakes a worker that sleeps until there is room for a result. After every reading.
   void give_room() const noexcept;
 
  private:
+  bool write(const message_header& header, std::span<const std::byte> payload) noexcept;
+  bool send_descriptor(int large_payload, std::uint64_t position) noexcept;
   void count(const process_call& call, std::size_t one) noexcept;
 
   std::uint32_t index_;
@@ -98,6 +101,7 @@ class worker_slot {
   std::size_t functions_ = 0;
   std::size_t coroutines_ = 0;
   byte_buffer payload_;
+  unique_fd large_descriptor_;
   shared_mapping large_payload_;
 };
 
