@@ -246,6 +246,12 @@ void process_pool_core::serve() {
     std::uint64_t count = 0;
     if (watched[0].revents != 0)
       static_cast<void>(!::read(service_bell_.get(), &count, sizeof count));
+    if (queued_.load() != 0) {
+      // A worker rings also when it has made room for calls; a driver that has the pump sleeps on.
+      const std::lock_guard guard(lock_);
+      wake_list to_wake(*this);
+      hand_out(to_wake);
+    }
     const bool news = watched[1].revents != 0 || slot_missing_;
     if (news) {
       take_pump();
@@ -260,12 +266,6 @@ void process_pool_core::serve() {
       read_notices();
     if (slot_missing_)
       revive_all();
-    if (queued_.load() != 0) {
-      // A worker rings also when it has made room for calls.
-      const std::lock_guard guard(lock_);
-      wake_list to_wake(*this);
-      hand_out(to_wake);
-    }
     while (pump_once()) {
     }
     leave_pump();
