@@ -21,14 +21,14 @@ class [[nodiscard]] io_awaitable final : public coroutine_waiter {
 
   bool await_ready() { return enter() || reactor_->try_now(operation_); }
   void await_suspend(std::coroutine_handle<> awaiting) {
-    operation_.parked = this;
     reactor_->park(operation_);
+    operation_.parked = this;
     suspend(awaiting);
   }
   std::size_t await_resume() {
     leave();
     if (operation_.result < 0)
-      throw_failure();
+      throw_failure(); // `cancelled`, or the system's error
     return static_cast<std::size_t>(operation_.result);
   }
   void cancel() noexcept override {
@@ -63,13 +63,14 @@ class async_descriptor {
   /// The same for a descriptor whose flags must stay as they are (another process shares them): only
   /// readable() may be awaited.
   [[nodiscard]] static async_descriptor to_watch(int fd) { return {fd, false}; }
-  async_descriptor(async_descriptor&&) noexcept = default;
+  async_descriptor(async_descriptor&& other) noexcept
+      : reactor_(std::move(other.reactor_)), state_(std::exchange(other.state_, nullptr)) {}
   async_descriptor& operator=(async_descriptor&& other) noexcept;
   ~async_descriptor() { close(); }
 
   [[nodiscard]] bool is_open() const noexcept { return state_ != nullptr; }
   /// The descriptor, or -1.
-  [[nodiscard]] int native_handle() const noexcept { return state_ ? state_->fd : -1; }
+  [[nodiscard]] int native_handle() const noexcept { return state_ != nullptr ? state_->fd : -1; }
   void close() noexcept;
 
   /// How many bytes were received (0: the end of the stream) or sent.
@@ -93,7 +94,7 @@ class async_descriptor {
   detail::io_awaitable operation(detail::io_kind kind, void* data, std::size_t size, const char* name);
 
   std::shared_ptr<detail::reactor> reactor_;
-  std::unique_ptr<detail::io_descriptor> state_; // its address is registered with the kernel
+  detail::io_descriptor* state_ = nullptr; // the reactor's
 };
 
 } // namespace fourfold

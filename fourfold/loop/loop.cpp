@@ -64,11 +64,13 @@ loop::run_scope::run_scope(loop& l) : loop_(l) {
     throw wrong_thread("loop: run() inside of a running loop; co_await the task instead");
   if (l.scope_ != nullptr)
     throw wrong_thread("loop: run() while the loop runs on another thread");
+  l.reactor_->begin_run();
   running_loop = &l;
   l.scope_ = &scope_;
 }
 
 loop::run_scope::~run_scope() {
+  loop_.reactor_->end_run();
   loop_.scope_ = nullptr;
   running_loop = nullptr;
 }

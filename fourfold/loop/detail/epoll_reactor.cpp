@@ -1,4 +1,3 @@
-#include <fourfold/base/errors.hpp>
 #include <fourfold/loop/detail/epoll_reactor.hpp>
 
 #include <poll.h>
@@ -11,31 +10,48 @@
 #include <atomic>
 #include <cerrno>
 #include <climits>
-#include <cstdlib>
-#include <string>
-#include <string_view>
+#include <cstddef>
+#include <memory>
 #include <system_error>
-#include <utility>
 
 namespace fourfold::detail {
 namespace {
 
 bool would_block(int error_number) noexcept { return error_number == EAGAIN || error_number == EWOULDBLOCK; }
 
-bool incoming(io_kind kind) noexcept {
-  return kind == io_kind::receive || kind == io_kind::accept || kind == io_kind::readable;
-}
+/// What edge-triggered readiness leaves to be remembered.
+struct epoll_descriptor final : io_descriptor {
+  explicit epoll_descriptor(int descriptor) noexcept : io_descriptor(descriptor) {
+    int type = 0;
+    socklen_t size = sizeof type;
+    is_stream = ::getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+  }
 
-io_operation*& slot(const io_operation& operation) noexcept {
-  return incoming(operation.kind) ? operation.descriptor->incoming : operation.descriptor->outgoing;
-}
+  bool is_stream;
+  /// There may be something to receive. Not after a stream gave less than there was room for: that has emptied
+  /// it, and what comes later comes with an edge of its own (epoll(7), question 9).
+  bool may_receive = true;
+  /// The peer has ended its side, or the descriptor failed: there will be no more edges.
+  bool ended = false;
+};
 
 /// Completes the operation, or false if it would have to wait. `retry`: it has waited for readiness before.
 bool perform(io_operation& operation, bool retry) noexcept {
   const int fd = operation.descriptor->fd;
   for (;;) {
     switch (operation.kind) {
-    case io_kind::receive: operation.result = ::recv(fd, operation.data, operation.size, 0); break;
+    case io_kind::receive: {
+      auto& descriptor = static_cast<epoll_descriptor&>(*operation.descriptor);
+      if (!descriptor.may_receive)
+        return false;
+      operation.result = ::recv(fd, operation.data, operation.size, 0);
+      const bool emptied =
+          operation.result > 0
+              ? descriptor.is_stream && static_cast<std::size_t>(operation.result) < operation.size
+              : operation.result < 0 && would_block(errno);
+      descriptor.may_receive = !emptied || descriptor.ended;
+      break;
+    }
     case io_kind::send: operation.result = ::send(fd, operation.data, operation.size, MSG_NOSIGNAL); break;
     case io_kind::accept:
       operation.result = ::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -86,12 +102,9 @@ bool perform(io_operation& operation, bool retry) noexcept {
   }
 }
 
-void retry(io_operation*& waiting) noexcept {
-  io_operation* operation = waiting;
-  if (operation == nullptr || !perform(*operation, true))
-    return;
-  waiting = nullptr;
-  std::exchange(operation->parked, nullptr)->wake();
+void try_again(io_operation* waiting) noexcept {
+  if (waiting != nullptr && perform(*waiting, true))
+    waiting->complete(waiting->result);
 }
 
 /// As epoll_wait, to the nanosecond where the kernel can (5.11), else rounded up to the next millisecond.
@@ -119,104 +132,68 @@ int wait_for_events(int epoll, epoll_event* events, int capacity, clock::time_po
 
 } // namespace
 
-epoll_reactor::epoll_reactor() {
-  epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
-  if (epoll_ < 0)
+epoll_reactor::epoll_reactor() : epoll_(::epoll_create1(EPOLL_CLOEXEC)), bell_(EFD_NONBLOCK) {
+  if (!epoll_)
     throw std::system_error(errno, std::generic_category(), "epoll_create1");
-  bell_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   epoll_event registration{.events = EPOLLIN, .data = {.ptr = nullptr}};
-  if (bell_ < 0 || ::epoll_ctl(epoll_, EPOLL_CTL_ADD, bell_, &registration) != 0) {
-    const int reason = errno;
-    if (bell_ >= 0)
-      ::close(bell_);
-    ::close(epoll_);
-    throw std::system_error(reason, std::generic_category(), "eventfd of the loop");
-  }
-}
-
-epoll_reactor::~epoll_reactor() {
-  ::close(bell_);
-  ::close(epoll_);
-}
-
-void epoll_reactor::attach(io_descriptor& descriptor) {
-  epoll_event registration{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = &descriptor}};
-  if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor.fd, &registration) != 0) {
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, bell_.fd(), &registration) != 0)
     throw std::system_error(errno, std::generic_category(), "epoll_ctl");
-  }
 }
 
-void epoll_reactor::detach(io_descriptor& descriptor) noexcept {
-  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor.fd, nullptr);
+io_descriptor& epoll_reactor::attach(int fd) {
+  auto descriptor = std::make_unique<epoll_descriptor>(fd);
+  epoll_event registration{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                           .data = {.ptr = descriptor.get()}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &registration) != 0)
+    throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+  return *descriptor.release();
+}
+
+void epoll_reactor::close(io_descriptor& descriptor) noexcept {
+  for (io_operation* waiting : {descriptor.incoming, descriptor.outgoing}) {
+    if (waiting != nullptr)
+      waiting->complete(-ECANCELED);
+  }
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, descriptor.fd, nullptr);
+  ::close(descriptor.fd);
+  delete static_cast<epoll_descriptor*>(&descriptor);
 }
 
 bool epoll_reactor::try_now(io_operation& operation) noexcept {
   // Behind one that waits it must not overtake; park() reports it.
-  return slot(operation) == nullptr && perform(operation, false);
-}
-
-void epoll_reactor::park(io_operation& operation) {
-  io_operation*& waiting = slot(operation);
-  if (waiting != nullptr)
-    throw error("another task already waits for this descriptor in the same direction");
-  waiting = &operation;
+  return operation.slot() == nullptr && perform(operation, false);
 }
 
 bool epoll_reactor::withdraw(io_operation& operation) noexcept {
-  io_operation*& waiting = slot(operation);
-  if (waiting != &operation)
+  if (operation.slot() != &operation)
     return false;
-  waiting = nullptr;
+  operation.slot() = nullptr;
   return true;
 }
 
 void epoll_reactor::wait(clock::time_point deadline) {
   std::array<epoll_event, 256> events{};
-  const int count = wait_for_events(epoll_, events.data(), static_cast<int>(events.size()), deadline);
+  const int count = wait_for_events(epoll_.get(), events.data(), static_cast<int>(events.size()), deadline);
   if (count < 0 && errno != EINTR)
     throw std::system_error(errno, std::generic_category(), "epoll_wait");
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     if (event.data.ptr == nullptr) {
-      read_bell();
+      bell_.read_now();
       continue;
     }
-    // Completing an operation only queues its coroutine, so no descriptor is detached while this batch is
-    // looked at.
-    auto& descriptor = *static_cast<io_descriptor*>(event.data.ptr);
-    if ((event.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
-      retry(descriptor.incoming);
+    // Completing an operation only queues its coroutine, so no descriptor is closed while this batch is looked
+    // at.
+    auto& descriptor = *static_cast<epoll_descriptor*>(event.data.ptr);
+    if ((event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+      descriptor.ended = true;
+    if ((event.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+      descriptor.may_receive = true;
+      try_again(descriptor.incoming);
+    }
     if ((event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
-      retry(descriptor.outgoing);
+      try_again(descriptor.outgoing);
   }
-}
-
-void epoll_reactor::wake() noexcept {
-  const std::uint64_t one = 1;
-  // Cannot fail but for a counter at its maximum, which wakes as well.
-  [[maybe_unused]] const ssize_t written = ::write(bell_, &one, sizeof one);
-}
-
-void epoll_reactor::read_bell() noexcept {
-  std::uint64_t count = 0;
-  if (::read(bell_, &count, sizeof count) == sizeof count)
-    wakes_ += count;
-}
-
-void epoll_reactor::absorb_wakes(std::uint64_t count) noexcept {
-  while (wakes_ < count) {
-    pollfd bell{.fd = bell_, .events = POLLIN, .revents = 0};
-    ::poll(&bell, 1, -1);
-    read_bell();
-  }
-}
-
-std::unique_ptr<reactor> make_reactor() {
-  const char* wanted = std::getenv("FOURFOLD_REACTOR");
-  if (wanted != nullptr && std::string_view(wanted) != "epoll") {
-    throw error("FOURFOLD_REACTOR is '" + std::string(wanted) + "', but the only reactor is 'epoll'");
-  }
-  return std::make_unique<epoll_reactor>();
 }
 
 } // namespace fourfold::detail

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <fourfold/base/unique_fd.hpp>
 #include <fourfold/loop/detail/reactor.hpp>
+#include <fourfold/loop/detail/wake_bell.hpp>
 
 namespace fourfold::detail {
 
@@ -9,26 +11,22 @@ namespace fourfold::detail {
 class epoll_reactor final : public reactor {
  public:
   epoll_reactor();
-  ~epoll_reactor() override;
   epoll_reactor(const epoll_reactor&) = delete;
   epoll_reactor& operator=(const epoll_reactor&) = delete;
 
-  void attach(io_descriptor& descriptor) override;
-  void detach(io_descriptor& descriptor) noexcept override;
+  io_descriptor& attach(int fd) override;
+  void close(io_descriptor& descriptor) noexcept override;
   bool try_now(io_operation& operation) noexcept override;
-  void park(io_operation& operation) override;
+  void park(io_operation& operation) override { operation.occupy_slot(); }
   bool withdraw(io_operation& operation) noexcept override;
   void wait(clock::time_point deadline) override;
-  void wake() noexcept override;
-  void absorb_wakes(std::uint64_t count) noexcept override;
-  [[nodiscard]] std::uint64_t wakes() const noexcept override { return wakes_; }
+  void wake() noexcept override { bell_.ring(); }
+  void absorb_wakes(std::uint64_t count) noexcept override { bell_.absorb(count); }
+  [[nodiscard]] const char* name() const noexcept override { return "epoll"; }
 
  private:
-  void read_bell() noexcept;
-
-  int epoll_ = -1;
-  int bell_ = -1; // eventfd
-  std::uint64_t wakes_ = 0;
+  unique_fd epoll_;
+  wake_bell bell_;
 };
 
 } // namespace fourfold::detail
