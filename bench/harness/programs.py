@@ -28,7 +28,9 @@ class Programs:
         missing = []
         for side in dict.fromkeys(sides):
             try:
-                self.command(side)
+                self.command(side.program)
+                if side.server:
+                    self.command(side.server[0])
             except Failure as failure:
                 missing.append(f"{side.name}: {failure}")
         for module in sorted({module for side in sides for module in side.needs}):
@@ -37,23 +39,25 @@ class Programs:
         if missing:
             raise Failure("cannot be run here:\n  " + "\n  ".join(dict.fromkeys(missing)))
 
-    def command(self, side):
-        if side.program.endswith(".py"):
+    def command(self, program):
+        if program.endswith(".py"):
             if not os.access(self.python, os.X_OK):
                 raise Failure(f"there is no {self.python}")
-            return [self.python, str(PEERS / side.program)]
+            return [self.python, str(PEERS / program)]
         for folder in self.folders:
-            if os.access(folder / side.program, os.X_OK):
-                return [str(folder / side.program)]
-        raise Failure(f"{side.program} has not been built")
+            if os.access(folder / program, os.X_OK):
+                return [str(folder / program)]
+        raise Failure(f"{program} has not been built")
 
     def run(self, side, measurement):
         """The metrics of one run."""
-        command = [*self.command(side), *side.arguments, *measurement.arguments]
+        command = [*self.command(side.program), *side.arguments, *measurement.arguments]
         command += ["--cpus", ",".join(map(str, self.cpus))]
         if measurement.placement not in ("free", "one_cpu"):
             command += ["--placement", measurement.placement]
-        environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
+        if side.server:
+            command += ["--", *self.command(side.server[0]), *side.server[1:]]
+        environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1") | dict(side.environment)
         # A session of its own: what it starts can be ended with it, and Ctrl-C reaches this program alone.
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment

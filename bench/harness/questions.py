@@ -18,6 +18,9 @@ class Side:
     arguments: tuple = ()
     needs: tuple = ()  # Python modules
     floor: bool = False  # a limit to compare with, not a peer
+    variant: bool = False  # fourfold in another mode than it comes, not a peer
+    server: tuple = ()  # a program or script, with its arguments, that `program` starts and measures
+    environment: tuple = ()  # pairs
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,13 @@ def at_least(value, unit, text=None):
 
 def within(factor, peer):
     return Aim(f"≤ {factor} × {peer}", lambda values: values[OURS] <= factor * values[peer])
+
+
+def at_least_times(factor, peer, side=OURS):
+    """For a figure where higher is better."""
+    text = f"≥ {factor} × {peer}" if factor != 1 else f"≥ {peer}"
+    where = f" ({side.removeprefix(OURS).strip()})" if side != OURS else ""
+    return Aim(text + where, lambda values: values[side] >= factor * values[peer])
 
 
 def times_faster(factor, what, peers):
@@ -196,6 +206,59 @@ B11 = Measurement(
 )  # fmt: skip
 
 
+EPOLL = f"{OURS} epoll"
+
+
+def served(name, program, *arguments, **more):
+    """An echo server, measured by the load that all of them share."""
+    return Side(name, "echo_load", server=(program, *arguments), **more)
+
+
+ECHO_SERVERS = (
+    served(OURS, "b15_tcp_echo"),
+    served(EPOLL, "b15_tcp_echo", variant=True, environment=(("FOURFOLD_REACTOR", "epoll"),)),
+    served("raw epoll", "epoll_b15_tcp_echo"),
+    served("raw io_uring", "uring_b15_tcp_echo"),
+    served("libuv", "libuv_b15_tcp_echo"),
+    served("asio", "asio_b15_tcp_echo"),
+    served("asio coroutines", "asio_b15_tcp_echo_coroutines"),
+    served("asyncio", "asyncio_b15_tcp_echo.py", *ASYNCIO),
+    served("uvloop", "asyncio_b15_tcp_echo.py", *UVLOOP, needs=("uvloop",)),
+)
+ECHO_PLACES = "the server on the first, the load, which never sleeps, on the last"
+
+
+def b15_ping_pong(connections):
+    text = f"TCP echo, 64 B, {connections:,} connection{'s' if connections > 1 else ''}"
+    aims = (at_least_times(1, "raw epoll"), at_least_times(0.95, "raw epoll", EPOLL), at_least_times(1, "libuv"))
+    figures = [
+        Figure(f"B15.{connections}", "requests", f"{text}, requests", "1/s", HIGHER, aims),
+        Figure(f"B15.{connections}.p99", "p99", f"{text}, p99 of the round trip", "µs", LOWER),
+        Figure(f"B15.{connections}.cpu", "cpu", f"{text}, CPU time of the server per request", "ns", LOWER),
+    ]
+    if connections >= 1000:  # below, it is less than what malloc takes from the kernel at once
+        figures.append(Figure(f"B15.{connections}.memory", "memory", f"{text}, memory per connection", "B", LOWER))
+    arguments = ("--connections", str(connections), "--size", "64", "--window", "1", "--buffer", "1024")
+    return Measurement(ECHO_SERVERS, tuple(figures), "across", arguments, ECHO_PLACES)
+
+
+B15 = tuple(b15_ping_pong(connections) for connections in (1, 100, 1000, 10_000))
+
+
+def b16_stream(connections):
+    text = f"TCP echo, a stream of 64 KiB messages, {connections} connection{'s' if connections > 1 else ''}"
+    figures = (
+        Figure(f"B16.{connections}", "megabytes", text, "MB/s", HIGHER,
+               (at_least_times(1, "libuv"), at_least_times(1, "libuv", EPOLL))),
+        Figure(f"B16.{connections}.cpu", "cpu", f"{text}, CPU time of the server per message", "ns", LOWER),
+    )  # fmt: skip
+    arguments = ("--connections", str(connections), "--size", "65536", "--window", "8", "--buffer", "65536")
+    return Measurement(ECHO_SERVERS, figures, "across", arguments, ECHO_PLACES)
+
+
+B16 = (b16_stream(1), b16_stream(10))
+
+
 def b18_example(example, place, peer, about):
     arguments = ("--example", example, "--place", place)
     return Measurement(
@@ -219,7 +282,7 @@ B18 = tuple(
     b18_example("X04", "coroutines", "asyncio", "one loop"),
 )
 
-ALL = (B01, B02, B03, B04, *B08, *B10, B11, *B18)
+ALL = (B01, B02, B03, B04, *B08, *B10, B11, *B15, *B16, *B18)
 
 
 def ids():

@@ -122,14 +122,16 @@ def table(results, cpus):
 
 
 def entries(results, cpus):
-    """What results.json holds. `placement`, `aim`, `aim_reached` and `peer_runs` (only where they differ) are additions."""
+    """What results.json holds. `placement`, `aim`, `aim_reached`, `peer_runs` (only where they differ) and `variants`
+    (only where there are some) are additions."""
     return [_entry(result, figure, cpus) for result in results for figure in result.measurement.figures]
 
 
 def _entry(result, figure, cpus):
     measurement = result.measurement
     values = medians(result, figure)
-    peers = [side.name for side in measurement.sides if side.name != OURS and not side.floor]
+    peers = [side.name for side in measurement.sides if side.name != OURS and not side.floor and not side.variant]
+    variants = [side.name for side in measurement.sides if side.variant]
     ours = result.median(figure, OURS) if OURS in result.samples else None
     runs = result.runs(OURS) if ours else max(map(result.runs, peers), default=0)
     entry = {
@@ -149,6 +151,8 @@ def _entry(result, figure, cpus):
     fewer = {name: result.runs(name) for name in peers if result.runs(name) != runs}
     if fewer:
         entry["peer_runs"] = fewer
+    if variants:
+        entry["variants"] = {name: values[name] for name in variants if name in values}
     return entry
 
 

@@ -104,8 +104,33 @@ class HarnessTest(unittest.TestCase):
         with self.assertRaises(KeyError):
             questions.selected(["B1"])
 
+    def test_a_server_is_handed_to_the_program_that_measures_it(self):
+        self.program("load", 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"')
+        self.program("server", 'echo "{\\"ns\\": $2$MODE}"')
+        side = questions.Side("fourfold", "load", server=("server", "--value", "4"), environment=(("MODE", "2"),))
+        figure = questions.Figure("B99", "ns", "a question", "ns", questions.LOWER)
+        result = self.measure(questions.Measurement((side,), (figure,)), 1)
+        self.assertEqual(result.median(figure, "fourfold"), (42, 0))
+
+    def test_a_server_that_is_not_there_is_told_before_the_first_run(self):
+        self.program("load", "true")
+        runner = programs.Programs([self.folder], PYTHON, [0])
+        with self.assertRaisesRegex(programs.Failure, "nothing has not been built"):
+            runner.check([questions.Side("peer", "load", server=("nothing",))])
+
+    def test_another_mode_of_fourfold_is_no_peer(self):
+        self.program("fourfold", "echo '{\"ns\": 2}'")
+        mode = questions.Side("fourfold slow", "fourfold", variant=True)
+        figure = questions.Figure("B99", "ns", "a question", "ns", questions.LOWER)
+        result = self.measure(questions.Measurement((questions.ours("fourfold"), mode), (figure,)), 1)
+        (entry,) = report.entries([result], [0])
+        self.assertEqual(entry["peers"], {})
+        self.assertEqual(entry["variants"], {"fourfold slow": 2.0})
+
     def test_every_python_peer_is_there(self):
-        scripts = {side.program for one in questions.ALL for side in one.sides if side.program.endswith(".py")}
+        programs_of = lambda side: (side.program, *side.server[:1])
+        named = {name for one in questions.ALL for side in one.sides for name in programs_of(side)}
+        scripts = {name for name in named if name.endswith(".py")}
         self.assertEqual([name for name in scripts if not (programs.PEERS / name).is_file()], [])
 
 

@@ -19,6 +19,7 @@ def options():
     parser.add_argument("--pool", default="")
     parser.add_argument("--example", default="")
     parser.add_argument("--place", default="")
+    parser.add_argument("--buffer", type=int, default=1024)  # of the echo servers; a Protocol has none of its own
     result = parser.parse_args()
     result.pinned = result.placement != "free"
     result.first_cpu = result.cpus[0]

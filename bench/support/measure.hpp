@@ -49,13 +49,22 @@ struct options {
   double seconds = 0.4;
   std::uint64_t count = 0; // 0: the program's own choice
   measure::placement placement = measure::placement::free;
-  std::vector<int> cpus; // the CPUs bench/run allows; never empty
-  std::string example;   // B18: X01 ... X04
-  std::string place;     // B18: threads, processes, coroutines
+  std::vector<int> cpus;       // the CPUs bench/run allows; never empty
+  std::string example;         // B18: X01 ... X04
+  std::string place;           // B18: threads, processes, coroutines
+  std::size_t connections = 1; // B15, B16
+  std::size_t size = 64;       // of a message, in bytes
+  std::size_t window = 1;      // messages of one connection on their way
+  std::size_t buffer = 1024;   // what a server receives at once, in bytes
+  std::vector<char*> command;  // behind "--": the server, with its arguments
 
   options(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
       const std::string_view name = argv[i];
+      if (name == "--") {
+        command.assign(argv + i + 1, argv + argc);
+        break;
+      }
       if (i + 1 == argc)
         fail("option without a value: " + std::string(name));
       set(name, argv[++i]);
@@ -97,6 +106,14 @@ struct options {
       example = value;
     } else if (name == "--place") {
       place = value;
+    } else if (name == "--connections") {
+      connections = std::stoull(value);
+    } else if (name == "--size") {
+      size = std::stoull(value);
+    } else if (name == "--window") {
+      window = std::stoull(value);
+    } else if (name == "--buffer") {
+      buffer = std::stoull(value);
     } else {
       fail("unknown option: " + std::string(name));
     }
@@ -193,12 +210,12 @@ inline double percentile(std::vector<double> values, double fraction) {
   return *place;
 }
 
-inline std::uint64_t resident_bytes() {
-  std::ifstream file("/proc/self/statm");
+inline std::uint64_t resident_bytes(const std::string& process = "self") {
+  std::ifstream file("/proc/" + process + "/statm");
   std::uint64_t size = 0;
   std::uint64_t resident = 0;
   if (!(file >> size >> resident))
-    fail("cannot read /proc/self/statm");
+    fail("cannot read /proc/" + process + "/statm");
   return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
