@@ -132,6 +132,22 @@ B04 = Measurement(
     placement="one_cpu",
 )  # fmt: skip
 
+B05 = Measurement(
+    sides=(
+        ours("b05_timers"),
+        Side("asio", "asio_b05_timers"),
+        Side("libuv", "libuv_b05_timers"),
+        Side("asyncio", "asyncio_b05_timers.py", ASYNCIO),
+    ),
+    figures=(
+        Figure("B05.arm_fire", "arm_fire", "a million timers, armed and fired, per timer", "ns", LOWER,
+               (at_most(150, "ns"),)),
+        Figure("B05.arm_cancel", "arm_cancel", "a million timers, armed and cancelled, per timer", "ns", LOWER,
+               (at_most(50, "ns"),)),
+    ),
+    placement="one_cpu",
+)  # fmt: skip
+
 THREAD_POOLS = (
     ours("b08_thread_pool"),
     Side("asio", "asio_b08_thread_pool"),
@@ -282,7 +298,7 @@ B18 = tuple(
     b18_example("X04", "coroutines", "asyncio", "one loop"),
 )
 
-ALL = (B01, B02, B03, B04, *B08, *B10, B11, *B15, *B16, *B18)
+ALL = (B01, B02, B03, B04, B05, *B08, *B10, B11, *B15, *B16, *B18)
 
 
 def ids():
