@@ -148,6 +148,21 @@ B05 = Measurement(
     placement="one_cpu",
 )  # fmt: skip
 
+B06 = Measurement(
+    sides=(
+        ours("b06_posts"),
+        Side("asio", "asio_b06_posts"),
+        Side("libuv", "libuv_b06_posts"),
+        Side("asyncio", "asyncio_b06_posts.py", ASYNCIO),
+        Side("uvloop", "asyncio_b06_posts.py", UVLOOP, needs=("uvloop",)),
+    ),
+    figures=(
+        Figure("B06", "posts", "posts of two threads to one running loop", "1/s", HIGHER,
+               (at_least(10_000_000, "1/s"),)),
+    ),
+    about="three threads",
+)  # fmt: skip
+
 THREAD_POOLS = (
     ours("b08_thread_pool"),
     Side("asio", "asio_b08_thread_pool"),
@@ -298,7 +313,7 @@ B18 = tuple(
     b18_example("X04", "coroutines", "asyncio", "one loop"),
 )
 
-ALL = (B01, B02, B03, B04, B05, *B08, *B10, B11, *B15, *B16, *B18)
+ALL = (B01, B02, B03, B04, B05, B06, *B08, *B10, B11, *B15, *B16, *B18)
 
 
 def ids():
