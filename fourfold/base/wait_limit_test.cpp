@@ -40,6 +40,15 @@ TEST(clock, deadline_of_a_negative_duration_is_over_and_does_not_overflow) {
   }
 }
 
+TEST(clock, deadline_of_a_duration_that_is_not_a_number_is_over) {
+  for (const auto deadline :
+       {deadline_after(std::chrono::duration<double>(std::numeric_limits<double>::quiet_NaN())),
+        deadline_after(std::chrono::duration<float>(-std::numeric_limits<float>::quiet_NaN()))}) {
+    EXPECT_LE(deadline, clock::now());
+    EXPECT_GT(deadline, clock::now() - 1h);
+  }
+}
+
 TEST(clock, deadline_rounds_up_so_that_it_is_never_early) {
   using picoseconds = std::chrono::duration<std::int64_t, std::pico>;
   const auto before = clock::now();
