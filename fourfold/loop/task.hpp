@@ -2,7 +2,7 @@
 
 #include <fourfold/base/coroutine_result.hpp>
 #include <fourfold/base/errors.hpp>
-#include <fourfold/loop/detail/frame_allocator.hpp>
+#include <fourfold/base/frame_allocator.hpp>
 #include <fourfold/loop/detail/trampoline.hpp>
 
 #include <coroutine>

@@ -1,5 +1,5 @@
+#include <fourfold/base/frame_allocator.hpp>
 #include <fourfold/base/sanitizers.hpp>
-#include <fourfold/loop/detail/frame_allocator.hpp>
 
 #include <array>
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include <fourfold/loop/detail/frame_allocator.hpp>
+#include <fourfold/base/frame_allocator.hpp>
 
 #include <gtest/gtest.h>
 
