@@ -8,6 +8,7 @@
 #include <fourfold/base/codec.hpp>
 #include <fourfold/base/cpu_count.hpp>
 #include <fourfold/base/errors.hpp>
+#include <fourfold/base/generator.hpp>
 #include <fourfold/base/wait_limit.hpp>
 #include <fourfold/io/ip_endpoint.hpp>
 #include <fourfold/io/tcp.hpp>
