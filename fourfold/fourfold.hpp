@@ -12,6 +12,7 @@
 #include <fourfold/base/wait_limit.hpp>
 #include <fourfold/io/ip_endpoint.hpp>
 #include <fourfold/io/tcp.hpp>
+#include <fourfold/loop/async_generator.hpp>
 #include <fourfold/loop/exception_group.hpp>
 #include <fourfold/loop/gather.hpp>
 #include <fourfold/loop/loop.hpp>
