@@ -14,6 +14,7 @@
 #include <fourfold/io/tcp.hpp>
 #include <fourfold/loop/async_generator.hpp>
 #include <fourfold/loop/exception_group.hpp>
+#include <fourfold/loop/exit_stack.hpp>
 #include <fourfold/loop/gather.hpp>
 #include <fourfold/loop/loop.hpp>
 #include <fourfold/loop/sleep.hpp>

@@ -7,7 +7,8 @@
 
 namespace fourfold {
 
-/// Several tasks of a group failed. (A single failure is thrown as itself.)
+/// Several things failed that end together: tasks of a group, or a body and its clean-ups. (A single failure
+/// is thrown as itself.)
 class exception_group : public error {
  public:
   explicit exception_group(std::vector<std::exception_ptr> exceptions);

@@ -129,7 +129,7 @@ TEST(gather, several_failures_come_as_a_group_that_names_each) {
     ASSERT_EQ(group.exceptions().size(), 2U);
     EXPECT_THROW(std::rethrow_exception(group.exceptions()[0]), std::out_of_range);
     EXPECT_THROW(std::rethrow_exception(group.exceptions()[1]), std::invalid_argument);
-    EXPECT_STREQ(group.what(), "2 tasks of a group failed:\n  first\n  while cleaning up");
+    EXPECT_STREQ(group.what(), "2 failures:\n  first\n  while cleaning up");
   }
 }
 

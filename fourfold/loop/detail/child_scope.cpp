@@ -16,7 +16,7 @@ bool is_cancelled(const std::exception_ptr& failure) noexcept {
 }
 
 std::string summary(const std::vector<std::exception_ptr>& exceptions) {
-  std::string text = std::to_string(exceptions.size()) + " tasks of a group failed:";
+  std::string text = std::to_string(exceptions.size()) + " failures:";
   for (const std::exception_ptr& exception : exceptions) {
     try {
       std::rethrow_exception(exception);
