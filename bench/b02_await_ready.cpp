@@ -1,7 +1,7 @@
 // B02: what does awaiting a child task cost that never waits itself?
 #include "support/measure.hpp"
 
-#include <fourfold/loop/loop.hpp>
+#include <fourfold/loop/run.hpp>
 #include <fourfold/loop/task.hpp>
 
 #include <cstdint>

@@ -2,6 +2,7 @@
 #include "support/measure.hpp"
 
 #include <fourfold/loop/loop.hpp>
+#include <fourfold/loop/run.hpp>
 #include <fourfold/loop/sleep.hpp>
 #include <fourfold/loop/task.hpp>
 #include <fourfold/loop/task_group.hpp>

@@ -17,6 +17,7 @@
 #include <fourfold/loop/exit_stack.hpp>
 #include <fourfold/loop/gather.hpp>
 #include <fourfold/loop/loop.hpp>
+#include <fourfold/loop/run.hpp>
 #include <fourfold/loop/signal_set.hpp>
 #include <fourfold/loop/sleep.hpp>
 #include <fourfold/loop/task.hpp>

@@ -2,6 +2,7 @@
 
 #include <fourfold/io/tcp.hpp>
 #include <fourfold/loop/loop.hpp>
+#include <fourfold/loop/run.hpp>
 #include <fourfold/loop/sleep.hpp>
 #include <fourfold/loop/task_group.hpp>
 

@@ -6,13 +6,18 @@
 namespace fourfold {
 namespace {
 
+/// "signal 9 (SIGKILL)"
+std::string describe_signal(int signal) {
+  std::string text = "signal " + std::to_string(signal);
+  if (const char* name = sigabbrev_np(signal))
+    text += std::string(" (SIG") + name + ")";
+  return text;
+}
+
 std::string describe_death(pid_t pid, int signal, int exit_code, std::uint64_t task_id) {
   std::string text = "worker process " + std::to_string(pid) + " running task " + std::to_string(task_id);
   if (signal != 0) {
-    const char* name = sigabbrev_np(signal);
-    text += " was killed by signal " + std::to_string(signal);
-    if (name != nullptr)
-      text += std::string(" (SIG") + name + ")";
+    text += " was killed by " + describe_signal(signal);
   } else {
     text += " exited with status " + std::to_string(exit_code);
   }
@@ -20,6 +25,9 @@ std::string describe_death(pid_t pid, int signal, int exit_code, std::uint64_t t
 }
 
 } // namespace
+
+interrupted::interrupted(int signal)
+    : cancelled("interrupted by " + describe_signal(signal)), signal_(signal) {}
 
 worker_died::worker_died(pid_t pid, int signal, int exit_code, std::uint64_t task_id)
     : error(describe_death(pid, signal, exit_code, task_id)),

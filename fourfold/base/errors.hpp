@@ -24,6 +24,20 @@ class cancelled : public error {
   using error::error;
 };
 
+/// A signal asked the program to end, and run() cancelled its main task for it. A kind of `cancelled`, because
+/// that is what has happened to the work: code that reports failures and passes over cancellations does so
+/// here, too. One from run() that nobody catches ends the process as the signal would have.
+class interrupted : public cancelled {
+ public:
+  explicit interrupted(int signal);
+
+  /// The signal's number.
+  [[nodiscard]] int signal() const noexcept { return signal_; }
+
+ private:
+  int signal_;
+};
+
 /// A time limit passed first; the operation had no effect.
 class timed_out : public error {
  public:

@@ -8,6 +8,13 @@
 namespace fourfold {
 namespace {
 
+TEST(errors, interruption_names_its_signal_and_is_a_cancellation) {
+  const interrupted interruption(SIGINT);
+  EXPECT_STREQ(interruption.what(), "interrupted by signal 2 (SIGINT)");
+  EXPECT_EQ(interruption.signal(), SIGINT);
+  EXPECT_THROW(throw interruption, cancelled);
+}
+
 TEST(errors, worker_killed_by_a_signal_names_pid_task_and_signal) {
   const worker_died death(4711, SIGKILL, 0, 12);
   EXPECT_STREQ(death.what(), "worker process 4711 running task 12 was killed by signal 9 (SIGKILL)");

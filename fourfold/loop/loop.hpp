@@ -22,9 +22,7 @@ class reactor;
 /// An event loop: runs coroutines, timers and I/O on the one thread that calls run(). Nothing inside is
 /// locked.
 ///
-///   int main() { return fourfold::run(program()); }       // the usual way: a loop for one task
-///
-///   loop l;  l.run(first());  l.run(second());             // a loop that is used again
+///   loop l;  l.run(first());  l.run(second());             // a loop that is used more than once (else: run.hpp)
 ///   l.submit(handle, request);                            // from another thread: a call here, as a future
 ///
 /// When run()'s task ends, tasks still running that were spawned meanwhile are cancelled and waited for.
@@ -121,12 +119,6 @@ class loop final : public scheduler {
 template <class T>
 future<T> spawn(task<T> work) {
   return loop::current().submit([work = std::move(work)]() mutable { return std::move(work); });
-}
-
-/// Makes a loop on this thread and runs `main` to the end.
-template <class T>
-T run(task<T> main) {
-  return loop().run(std::move(main));
 }
 
 template <class F, class... A>

@@ -2,6 +2,7 @@
 
 #include <fourfold/base/waiter.hpp>
 #include <fourfold/loop/loop.hpp>
+#include <fourfold/loop/run.hpp>
 #include <fourfold/loop/sleep.hpp>
 #include <fourfold/sync/event.hpp>
 

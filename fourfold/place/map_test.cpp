@@ -1,5 +1,6 @@
 #include <fourfold/base/errors.hpp>
 #include <fourfold/loop/loop.hpp>
+#include <fourfold/loop/run.hpp>
 #include <fourfold/loop/sleep.hpp>
 #include <fourfold/place/map.hpp>
 #include <fourfold/process/process_pool.hpp>

@@ -1,6 +1,6 @@
 #include <fourfold/base/errors.hpp>
 #include <fourfold/loop/gather.hpp>
-#include <fourfold/loop/loop.hpp>
+#include <fourfold/loop/run.hpp>
 #include <fourfold/loop/sleep.hpp>
 #include <fourfold/loop/timeout.hpp>
 #include <fourfold/process/process_pool.hpp>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <fourfold/loop/gather.hpp>
-#include <fourfold/loop/loop.hpp>
+#include <fourfold/loop/run.hpp>
 #include <fourfold/loop/task.hpp>
 #include <fourfold/place/map.hpp>
 #include <fourfold/process/process_pool.hpp>

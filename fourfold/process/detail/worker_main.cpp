@@ -223,7 +223,7 @@ void serve_as_worker(const start_request& request, channel_descriptors channel) 
   int status = 0;
   try {
     worker self(request, std::move(channel));
-    run(self.serve());
+    loop().run(self.serve()); // Ctrl-C is for the program to handle
   } catch (const std::exception& e) {
     std::fprintf(stderr, "fourfold: a pool worker ends: %s\n", e.what());
     status = 1;
