@@ -75,6 +75,25 @@ TEST(loop, whose_task_failed_ends_those_left_before_it_throws) {
   EXPECT_EQ(l.ended, 2);
 }
 
+TEST(loop, task_left_at_the_end_whose_clean_up_takes_time_is_waited_for) {
+  leftovers l;
+  auto pause = []() -> task<> { co_await sleep(1ms); };
+  auto clean_up_slowly = [](leftovers& left, auto& take_time) -> task<> {
+    try {
+      co_await left.forever.async_wait();
+    } catch (const cancelled&) {
+    }
+    co_await shield(take_time());
+    ++left.ended;
+  };
+  auto body = [](leftovers& left, auto& work, auto& take_time) -> task<> {
+    spawn(work(left, take_time));
+    co_await test::let_others_run();
+  };
+  run(body(l, clean_up_slowly, pause));
+  EXPECT_EQ(l.ended, 1);
+}
+
 TEST(loop, task_that_is_spawned_while_those_left_are_ended_is_ended_too) {
   leftovers l;
   auto spawn_when_cancelled = [](leftovers& left) -> task<> {
@@ -196,6 +215,7 @@ TEST(loop_submit, call_whose_caller_ran_out_of_patience_is_cancelled_and_cleans_
   test::loop_thread l;
   leftovers left;
   auto f = l->submit(sleep_an_hour, std::ref(left));
+  l->submit([] {}).get(); // behind the call: it has begun to sleep
   EXPECT_THROW(f.get(1ms), timed_out);
   EXPECT_TRUE(f.cancel());
   f.get();
