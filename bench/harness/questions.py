@@ -313,7 +313,43 @@ B18 = tuple(
     b18_example("X04", "coroutines", "asyncio", "one loop"),
 )
 
-ALL = (B01, B02, B03, B04, B05, B06, *B08, *B10, B11, *B15, *B16, *B18)
+def size(metric, aims=()):
+    title = "frame of a leaf coroutine" if metric == "leaf" else f"one {metric}"
+    return Figure(f"B21.{metric}", metric, title, "B", LOWER, aims)
+
+
+SIZES = ours("b21_sizes")
+ALONE = ("task", "task_group", "ip_endpoint", "event", "queue", "cancellation_source", "cancellation_token", "global_lock",
+         "thread_pool", "process_pool")  # fmt: skip
+
+
+def hello(name, source, program, **more):
+    return Side(name, "compile_b21_hello.py", ("--source", source), server=(program,), **more)
+
+
+B21 = (
+    Measurement((SIZES, Side("asio", "asio_b21_sizes")), (size("leaf", (at_most(64, "B"),)),), "one_cpu"),
+    Measurement((SIZES, Side("asio", "asio_b21_sizes"), Side("libuv", "libuv_b21_sizes")),
+                (size("loop"), size("tcp_stream"), size("tcp_listener")), "one_cpu"),
+    Measurement((SIZES, Side("std", "std_b21_sizes")),
+                (size("mutex"), size("semaphore"), size("future"), size("promise")), "one_cpu"),
+    Measurement((SIZES,), tuple(map(size, ALONE)), "one_cpu"),
+    Measurement(
+        sides=(
+            hello(OURS, "b21_hello.cpp", "b21_hello"),
+            hello(f"{OURS} umbrella", "b21_hello_umbrella.cpp", "b21_hello_umbrella", variant=True),
+            hello("asio", "peers/asio_b21_hello.cpp", "asio_b21_hello"),
+            hello("libuv", "peers/libuv_b21_hello.cpp", "libuv_b21_hello"),
+        ),
+        figures=(
+            Figure("B21.compile", "seconds", "a hello-world compiled at -O0", "s", LOWER, (at_most(1.0, "s"),)),
+            Figure("B21.binary", "kilobytes", "the same optimised, linked and stripped", "kB", LOWER),
+        ),
+        placement="one_cpu",
+    ),
+)  # fmt: skip
+
+ALL = (B01, B02, B03, B04, B05, B06, *B08, *B10, B11, *B15, *B16, *B18, *B21)
 
 
 def ids():

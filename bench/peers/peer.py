@@ -20,6 +20,8 @@ def options():
     parser.add_argument("--example", default="")
     parser.add_argument("--place", default="")
     parser.add_argument("--buffer", type=int, default=1024)  # of the echo servers; a Protocol has none of its own
+    parser.add_argument("--source", default="")  # B21
+    parser.add_argument("command", nargs="*")  # behind "--"
     result = parser.parse_args()
     result.pinned = result.placement != "free"
     result.first_cpu = result.cpus[0]
