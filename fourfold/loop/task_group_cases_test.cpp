@@ -269,7 +269,7 @@ TEST(task_group, failures_that_are_no_std_exceptions_are_kept_and_told_of) {
   } catch (const exception_group& group) {
     ASSERT_EQ(group.exceptions().size(), 2U);
     EXPECT_THROW(std::rethrow_exception(group.exceptions()[1]), int);
-    EXPECT_STREQ(group.what(), "2 tasks of a group failed:\n  told\n  (not a std::exception)");
+    EXPECT_STREQ(group.what(), "2 failures:\n  told\n  (not a std::exception)");
   }
 }
 

@@ -1,6 +1,7 @@
 #include <fourfold/loop/detail/interrupt.hpp>
 #include <fourfold/loop/loop.hpp>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -42,6 +43,16 @@ void flush_standard_output() noexcept {
   std::abort();
 }
 
+/// The reactor closes what it attaches.
+io_descriptor& attach_copy(reactor& r, int fd) {
+  unique_fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy)
+    throw std::system_error(errno, std::generic_category(), "fcntl");
+  io_descriptor& attached = r.attach(copy.get());
+  static_cast<void>(copy.release());
+  return attached;
+}
+
 } // namespace
 
 bool interrupt_watch::possible() noexcept {
@@ -75,15 +86,15 @@ interrupt_scope::interrupt_scope(interrupt_watch& watch)
       context_(root_context::current_or_throw()),
       scope_(&context_.scope()),
       reactor_(loop::current().reactor()),
-      descriptor_{.fd = watch.bell_.get()},
-      rings_{.kind = io_kind::readable, .descriptor = &descriptor_, .parked = &watch} {
-  reactor_->attach(descriptor_);
+      descriptor_(&attach_copy(*reactor_, watch.bell_.get())) {
   watch_.loop_ = &context_.owner();
   watch_.cancels_ = &scope_;
-  if (reactor_->try_now(rings_)) {
+  watch_.rings_.descriptor = descriptor_;
+  if (reactor_->try_now(watch_.rings_)) {
     watch_.wake();
   } else {
-    reactor_->park(rings_);
+    reactor_->park(watch_.rings_);
+    watch_.rings_.parked = &watch_;
   }
   scope_.enter(context_);
 }
@@ -92,9 +103,8 @@ bool interrupt_scope::leave() noexcept {
   if (!inside_)
     return false;
   inside_ = false;
-  reactor_->withdraw(rings_);
-  reactor_->detach(descriptor_);
   watch_.cancels_ = nullptr;
+  reactor_->close(*descriptor_); // ends the wait, if there still is one
   scope_.leave(context_);
   return scope_.cancel_requested() && !context_.cancellation_due();
 }

@@ -36,6 +36,8 @@ class interrupt_watch final : private waiter, private ready_item {
   signal_slot* slot_;
   scheduler* loop_ = nullptr;
   cancel_scope* cancels_ = nullptr; // while the main task runs
+  /// Waits for the bell. The kernel may let go of it only after the main task has ended.
+  io_operation rings_{.kind = io_kind::readable, .descriptor = nullptr};
   bool seen_ = false;
 };
 
@@ -55,8 +57,7 @@ class interrupt_scope {
   root_context& context_;
   cancel_scope scope_;
   std::shared_ptr<reactor> reactor_;
-  io_descriptor descriptor_;
-  io_operation rings_;
+  io_descriptor* descriptor_;
   bool inside_ = true;
 };
 

@@ -20,6 +20,9 @@ struct uring_descriptor final : io_descriptor {
   bool receiving = false;
   bool accepting = false;
   bool ending = false;
+  /// Asked whether it is readable; and whoever asked has been withdrawn since.
+  bool polling = false;
+  bool poll_is_stale = false;
   bool closed = false;
   /// The end of the stream has come.
   bool at_end = false;
@@ -111,6 +114,15 @@ io_uring_sqe* uring_reactor::request(subject about, void* object) noexcept {
   return entry;
 }
 
+io_uring_sqe* uring_reactor::request_about(subject about, uring_descriptor& descriptor) noexcept {
+  io_uring_sqe* entry = request(about, &descriptor);
+  if (entry == nullptr)
+    return nullptr;
+  entry->fd = descriptor.fd;
+  ++descriptor.in_flight;
+  return entry;
+}
+
 bool uring_reactor::cancel_request(subject about, void* object) noexcept {
   io_uring_sqe* entry = ring_->next_entry();
   if (entry == nullptr)
@@ -151,6 +163,9 @@ void uring_reactor::close(io_descriptor& d) noexcept {
   }
   if (descriptor.accepting) {
     [[maybe_unused]] const bool asked = cancel_request(subject::accepting, &descriptor);
+  }
+  if (descriptor.polling) {
+    [[maybe_unused]] const bool asked = cancel_request(subject::polling, &descriptor);
   }
   // At once, so that a closed listener's port is free when close() returns.
   if (descriptor.in_flight != 0)
@@ -198,6 +213,8 @@ void uring_reactor::park(io_operation& operation) {
     asked = descriptor.receiving || start_receiving(descriptor);
   } else if (operation.kind == io_kind::receive && descriptor.receiving) {
     asked = true;
+  } else if (operation.kind == io_kind::readable) {
+    asked = descriptor.polling || start_polling(descriptor);
   } else {
     asked = hand_to_kernel(operation);
   }
@@ -228,12 +245,8 @@ bool uring_reactor::hand_to_kernel(io_operation& operation) noexcept {
     entry->opcode = IORING_OP_CONNECT;
     entry->off = operation.size;
     break;
-  case io_kind::readable:
-    entry->opcode = IORING_OP_POLL_ADD;
-    entry->addr = 0;
-    entry->poll32_events = POLLIN;
-    break;
-  case io_kind::accept: // start_accepting()
+  case io_kind::readable: // start_polling()
+  case io_kind::accept:   // start_accepting()
     break;
   }
   operation.in_kernel = true;
@@ -244,37 +257,45 @@ bool uring_reactor::hand_to_kernel(io_operation& operation) noexcept {
 bool uring_reactor::start_receiving(uring_descriptor& descriptor) noexcept {
   if (!buffers_.register_with(*ring_))
     return hand_to_kernel(*descriptor.incoming);
-  io_uring_sqe* entry = request(subject::receiving, &descriptor);
+  io_uring_sqe* entry = request_about(subject::receiving, descriptor);
   if (entry == nullptr)
     return false;
   entry->opcode = IORING_OP_RECV;
-  entry->fd = descriptor.fd;
   entry->ioprio = IORING_RECV_MULTISHOT;
   entry->flags = IOSQE_BUFFER_SELECT;
   entry->buf_group = uring_buffers::group;
   descriptor.receiving = true;
   descriptor.ending = false;
-  ++descriptor.in_flight;
   return true;
 }
 
 bool uring_reactor::start_accepting(uring_descriptor& descriptor) noexcept {
-  io_uring_sqe* entry = request(subject::accepting, &descriptor);
+  io_uring_sqe* entry = request_about(subject::accepting, descriptor);
   if (entry == nullptr)
     return false;
   entry->opcode = IORING_OP_ACCEPT;
-  entry->fd = descriptor.fd;
   entry->ioprio = IORING_ACCEPT_MULTISHOT;
   entry->accept_flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
   descriptor.accepting = true;
   descriptor.ending = false;
-  ++descriptor.in_flight;
+  return true;
+}
+
+bool uring_reactor::start_polling(uring_descriptor& descriptor) noexcept {
+  io_uring_sqe* entry = request_about(subject::polling, descriptor);
+  if (entry == nullptr)
+    return false;
+  entry->opcode = IORING_OP_POLL_ADD;
+  entry->poll32_events = POLLIN;
+  descriptor.polling = true;
+  descriptor.poll_is_stale = false;
   return true;
 }
 
 bool uring_reactor::withdraw(io_operation& operation) noexcept {
   if (!operation.in_kernel) {
     operation.slot() = nullptr;
+    own(*operation.descriptor).poll_is_stale = true;
     return true;
   }
   if (!operation.withdrawn)
@@ -316,6 +337,7 @@ void uring_reactor::completed(const io_uring_cqe& entry) noexcept {
   case subject::operation: operation_completed(*static_cast<io_operation*>(object), entry.res); break;
   case subject::receiving: received(*static_cast<uring_descriptor*>(object), entry); break;
   case subject::accepting: accepted(*static_cast<uring_descriptor*>(object), entry); break;
+  case subject::polling: polled(*static_cast<uring_descriptor*>(object), entry.res); break;
   }
 }
 
@@ -323,8 +345,7 @@ void uring_reactor::operation_completed(io_operation& operation, int result) noe
   uring_descriptor& descriptor = own(*operation.descriptor);
   operation.in_kernel = false;
   --descriptor.in_flight;
-  // A poll's result says what there is.
-  operation.complete(operation.kind == io_kind::readable && result > 0 ? 0 : result);
+  operation.complete(result);
   release_if_closed(descriptor);
 }
 
@@ -384,6 +405,24 @@ void uring_reactor::accepted(uring_descriptor& descriptor, const io_uring_cqe& e
   serve_incoming(descriptor);
   if (descriptor.accepting && !descriptor.ending && descriptor.unclaimed.size() >= most_unclaimed)
     descriptor.ending = cancel_request(subject::accepting, &descriptor);
+}
+
+void uring_reactor::polled(uring_descriptor& descriptor, int result) noexcept {
+  descriptor.polling = false;
+  --descriptor.in_flight;
+  if (descriptor.closed)
+    return release_if_closed(descriptor);
+  io_operation* waiting = descriptor.incoming;
+  if (waiting == nullptr || waiting->kind != io_kind::readable)
+    return;
+  // An answer to somebody who asked before; what was there may have been read since.
+  pollfd now{.fd = descriptor.fd, .events = POLLIN, .revents = 0};
+  if (descriptor.poll_is_stale && ::poll(&now, 1, 0) == 0) {
+    if (!start_polling(descriptor))
+      waiting->complete(-EAGAIN);
+    return;
+  }
+  waiting->complete(result < 0 ? result : 0); // positive: what there is
 }
 
 void uring_reactor::serve_incoming(uring_descriptor& descriptor) noexcept {

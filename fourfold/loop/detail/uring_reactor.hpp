@@ -43,7 +43,7 @@ class uring_reactor final : public reactor {
 
  private:
   /// What a completion is about; kept in the low bits of its user data, beside a pointer.
-  enum class subject : std::uint8_t { nothing, bell, operation, receiving, accepting };
+  enum class subject : std::uint8_t { nothing, bell, operation, receiving, accepting, polling };
 
   /// A new entry, or null; counts as in flight until its last completion.
   io_uring_sqe* request(subject about, void* object) noexcept;
@@ -52,12 +52,15 @@ class uring_reactor final : public reactor {
   [[nodiscard]] bool hand_to_kernel(io_operation& operation) noexcept;
   [[nodiscard]] bool start_receiving(uring_descriptor& descriptor) noexcept;
   [[nodiscard]] bool start_accepting(uring_descriptor& descriptor) noexcept;
+  [[nodiscard]] bool start_polling(uring_descriptor& descriptor) noexcept;
+  io_uring_sqe* request_about(subject about, uring_descriptor& descriptor) noexcept;
 
   void take_completions() noexcept;
   void completed(const io_uring_cqe& entry) noexcept;
   void operation_completed(io_operation& operation, int result) noexcept;
   void received(uring_descriptor& descriptor, const io_uring_cqe& entry) noexcept;
   void accepted(uring_descriptor& descriptor, const io_uring_cqe& entry) noexcept;
+  void polled(uring_descriptor& descriptor, int result) noexcept;
   /// The operation waiting for what has come, or for a request that ended, goes on.
   void serve_incoming(uring_descriptor& descriptor) noexcept;
   /// Frees a closed descriptor once the kernel holds nothing of it.

@@ -10,6 +10,7 @@
 #include <fourfold/process/detail/worker_channel.hpp>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -48,7 +49,9 @@ class worker {
       if (calls_.empty()) {
         tell_of_room();
         co_await bell.readable();
-        drain_bell();
+        // A coroutine that slept for room, in the same turn of the loop, may have taken the ring.
+        if (bell_rung())
+          drain_bell();
       }
       header_.worker_sleeps.store(0);
       co_await yield();
@@ -195,6 +198,11 @@ class worker {
       drain_bell();
     }
     header_.worker_sleeps.store(0);
+  }
+
+  [[nodiscard]] bool bell_rung() const noexcept {
+    pollfd bell{.fd = descriptors_.worker_bell.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&bell, 1, 0) > 0;
   }
 
   /// Takes what the bell has rung, sleeping until it has.
