@@ -3,6 +3,7 @@
 #include <fourfold/base/waiter.hpp>
 
 #include <coroutine>
+#include <type_traits>
 #include <utility>
 
 namespace fourfold {
@@ -138,6 +139,9 @@ template <class Operation>
 class [[nodiscard]] awaitable_operation : public coroutine_waiter {
  public:
   explicit awaitable_operation(Operation operation) : operation_(std::move(operation)) {}
+  /// Only before it is awaited.
+  awaitable_operation(awaitable_operation&& other) noexcept(std::is_nothrow_move_constructible_v<Operation>)
+      : operation_(std::move(other.operation_)) {}
 
   bool await_ready() { return enter() || operation_.try_now(); }
   bool await_suspend(std::coroutine_handle<> awaiting) {

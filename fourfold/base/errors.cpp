@@ -41,4 +41,16 @@ remote_error::remote_error(std::string type_name, std::string message)
       type_name_(std::move(type_name)),
       message_(std::move(message)) {}
 
+bool is_cancelled(const std::exception_ptr& exception) noexcept {
+  if (!exception)
+    return false;
+  try {
+    std::rethrow_exception(exception);
+  } catch (const cancelled&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
 } // namespace fourfold

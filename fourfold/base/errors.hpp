@@ -38,6 +38,9 @@ class interrupted : public cancelled {
   int signal_;
 };
 
+/// Whether `exception` is a `cancelled`. False for null.
+[[nodiscard]] bool is_cancelled(const std::exception_ptr& exception) noexcept;
+
 /// A time limit passed first; the operation had no effect.
 class timed_out : public error {
  public:

@@ -18,6 +18,9 @@ class [[nodiscard]] io_awaitable final : public coroutine_waiter {
  public:
   io_awaitable(reactor* completes, io_operation operation, const char* name) noexcept
       : reactor_(completes), operation_(operation), name_(name) {}
+  /// Only before it is awaited.
+  io_awaitable(io_awaitable&& other) noexcept
+      : reactor_(other.reactor_), operation_(other.operation_), name_(other.name_) {}
 
   bool await_ready() { return enter() || reactor_->try_now(operation_); }
   void await_suspend(std::coroutine_handle<> awaiting) {

@@ -47,6 +47,14 @@ void cancel_scope::cancel() noexcept {
   take_effect();
 }
 
+void cancel_scope::cancel_through_shields() noexcept {
+  cancel();
+  scopes_.for_each([](cancel_scope& inner) {
+    inner.shielded_ = false;
+    inner.cancel_through_shields();
+  });
+}
+
 void cancel_scope::take_effect() noexcept {
   if (effective_)
     return;

@@ -3,6 +3,8 @@
 #include <fourfold/base/coroutine_context.hpp>
 #include <fourfold/base/intrusive_list.hpp>
 
+#include <string_view>
+
 namespace fourfold {
 
 class cancel_scope;
@@ -19,6 +21,9 @@ class root_context : public coroutine_context, public list_links {
     return static_cast<root_context&>(coroutine_context::current_or_throw());
   }
   [[nodiscard]] cancel_scope& scope() const noexcept { return *scope_; }
+
+  /// What it was called when it was spawned; empty if nothing.
+  [[nodiscard]] virtual std::string_view name() const noexcept { return {}; }
 
   /// Runs the chain until it suspends or ends.
   void run_ready() noexcept override;
@@ -60,10 +65,19 @@ class cancel_scope : public list_links {
 
   /// Cancels what is inside, now and later. Once; repeating it changes nothing.
   void cancel() noexcept;
+  /// The same, and shields inside do not help: for what must end.
+  void cancel_through_shields() noexcept;
   /// Whether cancel() was called on this scope itself.
   [[nodiscard]] bool cancel_requested() const noexcept { return requested_; }
   /// Whether what is inside is cancelled, by this scope or one around it.
   [[nodiscard]] bool cancelled() const noexcept { return effective_; }
+
+  /// Calls `f(task)` for each chain of coroutines inside, also in the scopes inside. `f` must change nothing.
+  template <class F>
+  void for_each_task(F&& f) {
+    contexts_.for_each(f);
+    scopes_.for_each([&](cancel_scope& inner) { inner.for_each_task(f); });
+  }
 
   /// Moves a running chain into this scope, and back to the one around it.
   void enter(detail::root_context& context) noexcept;

@@ -2,6 +2,11 @@
 #include <fourfold/loop/detail/reactor.hpp>
 #include <fourfold/loop/loop.hpp>
 
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
 namespace fourfold {
 namespace {
 
@@ -29,6 +34,13 @@ void drop_all(ready_item* item) noexcept {
   }
 }
 
+std::optional<std::uint64_t> seed_of_environment() noexcept {
+  const char* seed = std::getenv("FOURFOLD_SHUFFLE");
+  if (seed == nullptr || *seed == 0)
+    return std::nullopt;
+  return std::strtoull(seed, nullptr, 10);
+}
+
 // How long ready coroutines may run before descriptors are looked at: a look costs about a microsecond, so
 // this bounds its share to a few per cent, and bounds what a storm of ready coroutines can delay I/O and
 // timers by.
@@ -38,7 +50,12 @@ constexpr int batch = 64;
 
 } // namespace
 
-loop::loop() : reactor_(detail::make_reactor()) {}
+loop::loop(loop_options options) : options_(options), reactor_(detail::make_reactor()) {
+  if (!options_.shuffle_seed)
+    options_.shuffle_seed = seed_of_environment();
+  if (options_.shuffle_seed)
+    shuffle_.seed(static_cast<std::minstd_rand::result_type>(*options_.shuffle_seed));
+}
 
 loop::~loop() {
   if (scope_ != nullptr)
@@ -92,8 +109,39 @@ void loop::run_until_ready(const detail::future_state_base& result) {
 
 void loop::end_remaining_tasks() {
   scope_->cancel();
-  while (live_tasks_ != 0 || first_ready_ != nullptr)
+  const auto deadline = options_.patience >= never - clock::now() ? never : clock::now() + options_.patience;
+  // Wakes the loop when the patience ends; what it does then is done below.
+  struct alarm final : waiter {
+    void wake() noexcept override { rung = true; }
+    bool rung = false;
+  } patience_ends;
+  if (live_tasks_ != 0 && deadline != never)
+    timers_.arm(patience_ends, deadline);
+  while (live_tasks_ != 0 || first_ready_ != nullptr) {
     turn(nullptr);
+    if (!patience_ends.rung || live_tasks_ == 0)
+      continue;
+    patience_ends.rung = false; // once
+    report_remaining_tasks();
+    scope_->cancel_through_shields();
+  }
+  timers_.withdraw(patience_ends);
+}
+
+void loop::report_remaining_tasks() noexcept {
+  std::fprintf(stderr,
+               "fourfold: run() has waited for its remaining tasks in vain; their shields end now:\n");
+  std::size_t unnamed = 0;
+  scope_->for_each_task([&](const detail::root_context& task) {
+    const std::string_view name = task.name();
+    if (name.empty()) {
+      ++unnamed;
+    } else {
+      std::fprintf(stderr, "fourfold:   %.*s\n", static_cast<int>(name.size()), name.data());
+    }
+  });
+  if (unnamed != 0)
+    std::fprintf(stderr, "fourfold:   %zu without a name\n", unnamed);
 }
 
 void loop::turn(const detail::future_state_base* until) {
@@ -112,7 +160,20 @@ void loop::turn(const detail::future_state_base* until) {
   }
 }
 
+void loop::shuffle_ready() noexcept {
+  std::vector<ready_item*> items;
+  for (ready_item* item = first_ready_; item != nullptr; item = item->next_ready)
+    items.push_back(item);
+  std::shuffle(items.begin(), items.end(), shuffle_);
+  first_ready_ = nullptr;
+  last_ready_ = &first_ready_;
+  for (ready_item* item : items)
+    enqueue(*item);
+}
+
 void loop::run_ready_batch() noexcept {
+  if (options_.shuffle_seed) [[unlikely]]
+    shuffle_ready();
   for (int i = 0; i < batch && first_ready_ != nullptr; ++i) {
     ready_item& item = *first_ready_;
     first_ready_ = item.next_ready;
@@ -142,6 +203,11 @@ void loop::sleep_until_next(const detail::future_state_base* until) {
   reactor_->wait(timers_.next());
   if (inbox_.wake_up())
     ++bells_announced_;
+}
+
+std::string_view this_task_name() noexcept {
+  const coroutine_context* running = coroutine_context::current();
+  return running == nullptr ? std::string_view() : static_cast<const detail::root_context*>(running)->name();
 }
 
 namespace detail {

@@ -2,6 +2,7 @@
 
 #include <fourfold/base/clock.hpp>
 #include <fourfold/base/coroutine_context.hpp>
+#include <fourfold/loop/awaitable.hpp>
 #include <fourfold/loop/cancel_scope.hpp>
 #include <fourfold/loop/detail/inbox.hpp>
 #include <fourfold/loop/detail/loop_call.hpp>
@@ -9,9 +10,14 @@
 #include <fourfold/loop/task.hpp>
 #include <fourfold/sync/future.hpp>
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <random>
+#include <string_view>
 #include <utility>
 
 namespace fourfold {
@@ -19,13 +25,25 @@ namespace fourfold {
 namespace detail {
 class reactor;
 }
+
+struct loop_options {
+  /// How long run() waits, after its task has ended, for the tasks that are left and that it has cancelled. Then it
+  /// says on standard error which ones still wait under a `shield`, and cancels those, too.
+  clock::duration patience = std::chrono::seconds(10);
+  /// For tests: what is ready runs in a random order that follows from this seed. Without one, the environment
+  /// variable FOURFOLD_SHUFFLE gives it, if it is set.
+  std::optional<std::uint64_t> shuffle_seed = std::nullopt;
+};
+
 /// An event loop: runs coroutines, timers and I/O on the one thread that calls run(). Nothing inside is
 /// locked.
 ///
 ///   loop l;  l.run(first());  l.run(second());             // a loop that is used more than once (else: run.hpp)
 ///   l.submit(handle, request);                            // from another thread: a call here, as a future
 ///
-/// When run()'s task ends, tasks still running that were spawned meanwhile are cancelled and waited for.
+/// When run()'s task ends, tasks still running that were spawned meanwhile are cancelled and waited for. Those
+/// that do not end because they shield themselves are told of and cancelled all the same after
+/// `loop_options::patience`, so run() returns unless a task refuses every cancellation for ever.
 ///
 /// Threads: run() and everything awaited inside belong to one thread at a time; post(), submit() and wake-ups
 /// come from any. Destroying a loop that runs is misuse. Calls submitted to a loop that is destroyed before
@@ -34,7 +52,7 @@ class reactor;
 class loop final : public scheduler {
  public:
   /// Throws std::system_error when the kernel gives no descriptor.
-  loop();
+  explicit loop(loop_options options = {});
   ~loop();
   loop(const loop&) = delete;
   loop& operator=(const loop&) = delete;
@@ -60,6 +78,9 @@ class loop final : public scheduler {
   void resume_soon(coroutine_context& context) noexcept override { give(context); }
 
   // What awaitables are made of. The loop's thread only.
+  /// What spawn() does.
+  template <class T>
+  future<T> start_task(task<T> work, std::string_view name);
   [[nodiscard]] detail::timer_queue& timers() noexcept { return timers_; }
   /// Shared, so that a descriptor may outlive its loop.
   [[nodiscard]] const std::shared_ptr<detail::reactor>& reactor() const noexcept { return reactor_; }
@@ -93,9 +114,14 @@ class loop final : public scheduler {
   /// Runs what is ready, and sleeps when nothing is, unless `until` (if not null) has become ready.
   void turn(const detail::future_state_base* until);
   void run_ready_batch() noexcept;
+  void shuffle_ready() noexcept;
+  void report_remaining_tasks() noexcept;
   void collect_inbox() noexcept;
   void sleep_until_next(const detail::future_state_base* until);
   void give(ready_item& item) noexcept;
+
+  loop_options options_;
+  std::minstd_rand shuffle_;
 
   // The ready queue, first in first out.
   ready_item* first_ready_ = nullptr;
@@ -113,12 +139,26 @@ class loop final : public scheduler {
 };
 
 /// Starts `work` on this thread's loop, beside its caller, and returns its result as a future. The loop's
-/// run() does not end before it: a task still running then is cancelled. An exception that nobody takes from
-/// the future is lost; prefer a task group for work whose failure matters. Throws `wrong_thread` where no
-/// loop runs.
+/// run() does not end before it: a task still running then is cancelled. If the future is dropped and the work
+/// fails, the error goes to the lost_error_handler; prefer a task group for work whose failure matters. Takes a task, a
+/// future or anything else that can be awaited; `name` is for this_task_name() and reports. Throws
+/// `wrong_thread` where no loop runs.
+template <awaitable A>
+future<detail::task_result_t<A>> spawn(A&& work, std::string_view name = {}) {
+  return loop::current().start_task(as_task(std::forward<A>(work)), name);
+}
+
+/// What the running task was called when it was spawned; empty outside of a task, or if it was not given a name.
+[[nodiscard]] std::string_view this_task_name() noexcept;
+
 template <class T>
-future<T> spawn(task<T> work) {
-  return loop::current().submit([work = std::move(work)]() mutable { return std::move(work); });
+future<T> loop::start_task(task<T> work, std::string_view name) {
+  auto bound = [work = std::move(work)]() mutable { return std::move(work); };
+  auto call = detail::make_state<detail::loop_call<T, decltype(bound)>>(*this, std::move(bound));
+  call->set_spawned(name);
+  call->add_reference(); // the loop's own, dropped when the call has ended
+  give(*call);
+  return future<T>(std::move(call));
 }
 
 template <class F, class... A>

@@ -11,6 +11,8 @@ namespace detail {
 class [[nodiscard]] sleep_awaitable final : public coroutine_waiter {
  public:
   explicit sleep_awaitable(clock::time_point deadline) noexcept : deadline_(deadline) {}
+  /// Only before it is awaited.
+  sleep_awaitable(sleep_awaitable&& other) noexcept : deadline_(other.deadline_) {}
 
   bool await_ready() { return enter(); }
   void await_suspend(std::coroutine_handle<> awaiting) {

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <fourfold/loop/awaitable.hpp>
 #include <fourfold/loop/detail/child_scope.hpp>
 #include <fourfold/loop/task.hpp>
 
 #include <concepts>
+#include <string_view>
 #include <utility>
 
 namespace fourfold {
@@ -16,14 +18,27 @@ class task_group {
 
   /// Starts `work` beside the caller; also from inside a child, also while the group is being left. Its
   /// result is dropped; its failure cancels the group. In a cancelled group it still starts, and ends at its
-  /// first suspension.
-  template <class T>
-  void spawn(task<T> work) {
-    new detail::detached_child<T>(children_, std::move(work));
+  /// first suspension. Takes tasks, futures and anything else that can be awaited; `name` is for this_task_name()
+  /// and reports. Throws `wrong_thread` on another thread than the loop's.
+  template <awaitable A>
+  void spawn(A&& work) {
+    check_thread();
+    using result = detail::task_result_t<A>;
+    new detail::detached_child<result>(children_, as_task(std::forward<A>(work)));
+  }
+  template <awaitable A>
+  void spawn(A&& work, std::string_view name) {
+    check_thread();
+    using result = detail::task_result_t<A>;
+    new detail::named_detached_child<result>(children_, as_task(std::forward<A>(work)), name);
   }
 
-  /// Cancels the children and the body; `with_task_group` then returns normally.
-  void cancel() noexcept { children_.scope().cancel(); }
+  /// Cancels the children and the body; `with_task_group` then returns normally. Throws `wrong_thread` on another
+  /// thread than the loop's.
+  void cancel() {
+    check_thread();
+    children_.scope().cancel();
+  }
 
   /// How many children have not ended.
   [[nodiscard]] std::size_t live() const noexcept { return children_.live(); }
@@ -32,6 +47,11 @@ class task_group {
   template <class Body>
     requires std::invocable<Body&, task_group&>
   friend task<> with_task_group(Body body);
+
+  void check_thread() const {
+    if (&children_.owner() != loop::current_or_null())
+      throw wrong_thread("task_group: it belongs to another loop's thread");
+  }
 
   detail::child_scope children_;
 };

@@ -60,6 +60,18 @@ class future {
     return std::move(state_);
   }
 
+  /// Awaits that it is ready, and leaves the result. A cancelled wait leaves the work alone, too.
+  [[nodiscard]] auto async_wait() {
+    return awaitable_operation(detail::future_state_base::wait_operation{state()});
+  }
+  /// The exception that it holds, or null if it holds a result. Throws `error` if it is not ready. The
+  /// exception stays, and counts as seen.
+  [[nodiscard]] std::exception_ptr exception() const {
+    if (!ready())
+      throw error("future: asked for its exception before it was ready");
+    return state().exception();
+  }
+
   [[nodiscard]] auto operator co_await() { return detail::future_awaitable<T>(*this, state()); }
 
  private:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <fourfold/base/coroutine_context.hpp>
+#include <fourfold/base/lost_error.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -185,6 +186,10 @@ class future_state : public future_state_base {
 
   /// Whether it is an exception, and whether of that type; needs ready().
   [[nodiscard]] bool failed() const noexcept { return exception_ != nullptr; }
+  [[nodiscard]] std::exception_ptr exception() noexcept {
+    tells_loss_ = false;
+    return exception_;
+  }
   template <class E>
   [[nodiscard]] bool failed_with() const noexcept {
     if (!exception_)
@@ -219,8 +224,15 @@ class future_state : public future_state_base {
   using stored =
       std::conditional_t<std::is_void_v<T>, unit,
                          std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
+  ~future_state() override {
+    if (tells_loss_ && exception_)
+      tell_lost_error(exception_, "a spawned task failed, and its future was dropped unread");
+  }
+
   std::optional<stored> value_;
   std::exception_ptr exception_;
+  /// An exception that nobody takes is to be told of.
+  bool tells_loss_ = false;
 };
 
 /// Awaits a future; a cancelled wait asks the work to stop and leaves the future valid.

@@ -5,16 +5,6 @@
 namespace fourfold {
 namespace {
 
-bool is_cancelled(const std::exception_ptr& failure) noexcept {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const cancelled&) {
-    return true;
-  } catch (...) {
-    return false;
-  }
-}
-
 std::string summary(const std::vector<std::exception_ptr>& exceptions) {
   std::string text = std::to_string(exceptions.size()) + " failures:";
   for (const std::exception_ptr& exception : exceptions) {
@@ -36,15 +26,15 @@ exception_group::exception_group(std::vector<std::exception_ptr> exceptions)
 
 namespace detail {
 
-void child_scope::child_ended(const std::exception_ptr& failure) noexcept {
-  if (failure)
+void child_scope::child_ended(const std::exception_ptr& failure, on_failure then) noexcept {
+  if (failure && (then == on_failure::cancel_the_rest || is_interruption(failure)))
     fail(failure);
   if (--live_ == 0 && joiner_ != nullptr)
     std::exchange(joiner_, nullptr)->wake();
 }
 
 void child_scope::fail(const std::exception_ptr& failure) noexcept {
-  if (scope_.cancelled() && is_cancelled(failure)) {
+  if (is_interruption(failure)) {
     interrupted_ = true;
     return;
   }
@@ -56,6 +46,10 @@ void child_scope::fail(const std::exception_ptr& failure) noexcept {
       scope_.cancel();
   }
   scope_.cancel();
+}
+
+bool child_scope::is_interruption(const std::exception_ptr& failure) const noexcept {
+  return scope_.cancelled() && is_cancelled(failure);
 }
 
 void child_scope::leave_and_rethrow() {

@@ -4,7 +4,11 @@
 #include <fourfold/loop/loop.hpp>
 
 #include <cstddef>
+#include <deque>
 #include <exception>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace fourfold::detail {
@@ -29,9 +33,10 @@ class child_scope {
   [[nodiscard]] std::size_t live() const noexcept { return live_; }
 
   void child_started() noexcept { ++live_; }
+  enum class on_failure : bool { cancel_the_rest, go_on };
   /// `failure` is null for a child that succeeded. A `cancelled` that follows from the scope's cancellation
   /// is no failure.
-  void child_ended(const std::exception_ptr& failure) noexcept;
+  void child_ended(const std::exception_ptr& failure, on_failure then) noexcept;
   void fail(const std::exception_ptr& failure) noexcept;
 
   /// Awaits the end of all children, whatever happens: cancellation reaches the children, and they end.
@@ -66,6 +71,7 @@ class child_scope {
     inside_ = false;
     scope_.leave(opener_);
   }
+  [[nodiscard]] bool is_interruption(const std::exception_ptr& failure) const noexcept;
 
   root_context& opener_;
   cancel_scope scope_;
@@ -91,10 +97,11 @@ class child_context : public root_context {
     this->owner().resume_soon(*this);
   }
   [[nodiscard]] T take() { return work_.handle().promise().take(); }
+  [[nodiscard]] const std::exception_ptr& failure() const { return work_.handle().promise().exception(); }
 
  protected:
   ~child_context() = default;
-  void end_child() noexcept { parent_.child_ended(work_.handle().promise().exception()); }
+  void end_child(child_scope::on_failure then) noexcept { parent_.child_ended(failure(), then); }
 
  private:
   child_scope& parent_;
@@ -103,40 +110,93 @@ class child_context : public root_context {
 
 /// One that frees itself at its end; its result is dropped.
 template <class T>
-class detached_child final : public child_context<T> {
+class detached_child : public child_context<T> {
  public:
   detached_child(child_scope& parent, task<T> work) : child_context<T>(parent, std::move(work)) {
     this->start();
   }
+  virtual ~detached_child() = default;
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* block, std::size_t size) noexcept { free_frame(block, size); }
 
  private:
   void finished() noexcept override {
     this->unlink();
-    this->end_child();
+    this->end_child(child_scope::on_failure::cancel_the_rest);
     delete this;
   }
 };
 
-/// What a child is made from; lets a tuple construct one in place.
 template <class T>
+class named_detached_child final : public detached_child<T> {
+ public:
+  named_detached_child(child_scope& parent, task<T> work, std::string_view name)
+      : detached_child<T>(parent, std::move(work)), name_(name) {}
+  [[nodiscard]] std::string_view name() const noexcept override { return name_; }
+
+ private:
+  std::string name_;
+};
+
+struct tell_nobody {
+  template <class Child>
+  void operator()(Child&) const noexcept {}
+};
+
+/// What a child is made from; lets a tuple construct one in place.
+template <class T, class Ended = tell_nobody>
 struct child_seed {
   child_scope& parent;
   task<T> work;
+  child_scope::on_failure then;
+  Ended ended{};
 };
 
-/// One whose opener keeps it, starts it, and takes the result after join().
-template <class T>
+/// One whose opener keeps it, starts it, and takes the result after join(). `Ended` is told which one has
+/// ended, before the joiner is.
+template <class T, class Ended = tell_nobody>
 class kept_child final : public child_context<T> {
  public:
-  explicit kept_child(child_seed<T>&& seed) : child_context<T>(seed.parent, std::move(seed.work)) {}
+  explicit kept_child(child_seed<T, Ended>&& seed)
+      : child_context<T>(seed.parent, std::move(seed.work)),
+        then_(seed.then),
+        ended_(std::move(seed.ended)) {}
 
  private:
   void finished() noexcept override {
     this->unlink();
-    this->end_child();
+    ended_(*this);
+    this->end_child(then_);
   }
+
+  child_scope::on_failure then_;
+  [[no_unique_address]] Ended ended_;
+};
+
+/// Children of one type, started together in their order.
+template <class T, class Ended = tell_nobody>
+class child_list {
+ public:
+  using child = kept_child<T, Ended>;
+
+  /// `ended_of(i)` is what is told of the end of number i.
+  template <class F>
+  child_list(child_scope& parent, std::vector<task<T>>& works, child_scope::on_failure then, F ended_of) {
+    for (task<T>& work : works)
+      children_.emplace_back(child_seed<T, Ended>{parent, std::move(work), then, ended_of(children_.size())});
+    for (child& one : children_)
+      one.start();
+  }
+  child_list(child_scope& parent, std::vector<task<T>>& works, child_scope::on_failure then)
+      : child_list(parent, works, then, [](std::size_t) { return Ended{}; }) {}
+
+  [[nodiscard]] std::size_t size() const noexcept { return children_.size(); }
+  [[nodiscard]] child& operator[](std::size_t index) noexcept { return children_[index]; }
+  [[nodiscard]] auto begin() noexcept { return children_.begin(); }
+  [[nodiscard]] auto end() noexcept { return children_.end(); }
+
+ private:
+  std::deque<child> children_; // never moved
 };
 
 } // namespace fourfold::detail

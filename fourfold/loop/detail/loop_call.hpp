@@ -8,6 +8,8 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -75,6 +77,13 @@ class loop_call final : public future_state<T>, private loop_call_host, public r
 
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* block, std::size_t size) noexcept { free_frame(block, size); }
+
+  /// It is a task of somebody's: what it is called, and an error that nobody takes is told of.
+  void set_spawned(std::string_view name) {
+    name_ = name;
+    this->tells_loss_ = true;
+  }
+  [[nodiscard]] std::string_view name() const noexcept override { return name_; }
 
   bool cancel_work() noexcept override { return this->cancel_call(*this); }
 
@@ -150,6 +159,7 @@ class loop_call final : public future_state<T>, private loop_call_host, public r
   // Until the end: the coroutine may refer to the closure's captures and to the arguments.
   std::optional<Bound> bound_;
   std::optional<task<T>> work_;
+  std::string name_;
 };
 
 } // namespace fourfold::detail

@@ -1,0 +1,30 @@
+#include <fourfold/loop/timeout.hpp>
+
+namespace fourfold {
+
+timeout_scope::timeout_scope(clock::time_point deadline)
+    : context_(detail::root_context::current_or_throw()), scope_(&context_.scope()) {
+  reschedule(deadline);
+  scope_.enter(context_);
+}
+
+void timeout_scope::reschedule(clock::time_point deadline) {
+  if (expired())
+    throw error("timeout_scope: moved after it had expired");
+  detail::timer_queue& timers = loop::current().timers();
+  timers.withdraw(*this);
+  if (deadline != never)
+    timers.arm(*this, deadline);
+  deadline_ = deadline;
+}
+
+bool timeout_scope::leave() noexcept {
+  if (!inside_)
+    return false;
+  inside_ = false;
+  static_cast<loop&>(context_.owner()).timers().withdraw(*this);
+  scope_.leave(context_);
+  return scope_.cancel_requested() && !context_.cancellation_due();
+}
+
+} // namespace fourfold
