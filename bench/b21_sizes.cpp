@@ -21,10 +21,10 @@ double bytes() {
 } // namespace
 
 // NOLINTBEGIN(bugprone-reserved-identifier): what the linker calls them
-extern "C" void* __real__ZN8fourfold6detail14allocate_frameEm(std::size_t size);
-extern "C" void* __wrap__ZN8fourfold6detail14allocate_frameEm(std::size_t size) {
+extern "C" void* __real__ZN8fourfold6detail20allocate_fresh_frameEm(std::size_t size);
+extern "C" void* __wrap__ZN8fourfold6detail20allocate_fresh_frameEm(std::size_t size) {
   asked = size;
-  return __real__ZN8fourfold6detail14allocate_frameEm(size);
+  return __real__ZN8fourfold6detail20allocate_fresh_frameEm(size);
 }
 // NOLINTEND(bugprone-reserved-identifier)
 

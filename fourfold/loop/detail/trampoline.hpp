@@ -70,9 +70,10 @@ inline bool start_child(std::coroutine_handle<> child, continuation& when_done,
   trampoline& t = this_thread_trampoline;
   if (t.depth < trampoline::nesting_limit) {
     when_done = continuation::nested();
-    ++t.depth;
+    const unsigned depth = t.depth;
+    t.depth = depth + 1;
     child.resume();
-    --t.depth;
+    t.depth = depth; // not --: the next child would have to wait for what this one has stored
     if (child.done())
       return false;
     when_done = continuation::of(parent);
