@@ -43,6 +43,16 @@ class intrusive_list {
   void push_back(T& item) noexcept { insert_before(head_, item); }
   void push_front(T& item) noexcept { insert_before(*head_.next_, item); }
 
+  /// Puts `item` behind all that `before(item, other)` does not put it before, in a list that is in that
+  /// order: from the back, so that one that belongs near the end finds its place at once.
+  template <class Before>
+  void insert_sorted(T& item, Before before) noexcept {
+    list_links* place = &head_;
+    while (place->previous_ != &head_ && before(item, static_cast<T&>(*place->previous_)))
+      place = place->previous_;
+    insert_before(*place, item);
+  }
+
   /// The list must not be empty.
   T& pop_front() noexcept {
     T& item = front();

@@ -67,6 +67,22 @@ TEST(intrusive_list, item_leaves_from_the_front_the_middle_and_the_back) {
   EXPECT_EQ(numbers(list), (std::vector{3, 1}));
 }
 
+TEST(intrusive_list, sorted_insertion_goes_behind_what_is_equal) {
+  item two(2);
+  item four(4);
+  item equal(2);
+  item one(1);
+  item five(5);
+  intrusive_list<item> list;
+  const auto before = [](const item& a, const item& b) { return a.number < b.number; };
+  for (item* i : {&two, &four, &equal, &one, &five})
+    list.insert_sorted(*i, before);
+  EXPECT_EQ(numbers(list), (std::vector{1, 2, 2, 4, 5}));
+  list.pop_front();
+  EXPECT_EQ(&list.pop_front(), &two);
+  EXPECT_EQ(&list.pop_front(), &equal);
+}
+
 TEST(intrusive_list, splice_appends_all_of_the_other_in_order_and_empties_it) {
   item a(1);
   item b(2);
