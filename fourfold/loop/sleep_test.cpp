@@ -1,5 +1,4 @@
 #include <fourfold/base/errors.hpp>
-#include <fourfold/loop/detail/timer_queue.hpp>
 #include <fourfold/loop/gather.hpp>
 #include <fourfold/loop/sleep.hpp>
 #include <fourfold/loop/timeout.hpp>
@@ -9,8 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,71 +16,6 @@ namespace fourfold {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// Notes the order in which timers fire.
-struct noted_waiter final : waiter {
-  noted_waiter(int n, std::vector<int>& to) : number(n), fired(to) {}
-  void wake() noexcept override { fired.push_back(number); }
-  int number;
-  std::vector<int>& fired;
-};
-
-TEST(timer_queue, fires_those_that_are_due_by_deadline_and_then_by_arming) {
-  detail::timer_queue timers;
-  std::vector<int> fired;
-  std::deque<noted_waiter> waiters;
-  const clock::time_point start{1h};
-  for (int i = 0; i < 6; ++i)
-    waiters.emplace_back(i, fired);
-  timers.arm(waiters[0], start + 2s);
-  timers.arm(waiters[1], start + 1s);
-  timers.arm(waiters[2], start + 2s);
-  timers.arm(waiters[3], start + 1s);
-  timers.arm(waiters[4], start + 3s);
-  timers.arm(waiters[5], start + 2s);
-  EXPECT_EQ(timers.next(), start + 1s);
-  timers.fire(start);
-  EXPECT_TRUE(fired.empty());
-  timers.fire(start + 2s);
-  EXPECT_EQ(fired, (std::vector{1, 3, 0, 2, 5}));
-  EXPECT_EQ(timers.next(), start + 3s);
-  EXPECT_TRUE(timers.withdraw(waiters[4]));
-  EXPECT_FALSE(timers.withdraw(waiters[4]));
-  EXPECT_FALSE(timers.withdraw(waiters[0]));
-  EXPECT_TRUE(timers.empty());
-  EXPECT_EQ(timers.next(), never);
-}
-
-TEST(timer_queue, hundred_thousand_timers_of_which_half_are_withdrawn_fire_in_order) {
-  constexpr int count = 100'000;
-  detail::timer_queue timers;
-  std::vector<int> fired;
-  std::deque<noted_waiter> waiters;
-  std::vector<clock::time_point> deadlines;
-  std::minstd_rand random(1);
-  for (int i = 0; i < count; ++i) {
-    waiters.emplace_back(i, fired);
-    deadlines.emplace_back(std::chrono::milliseconds(random() % 10'000)); // ten of each, about
-    timers.arm(waiters.back(), deadlines.back());
-  }
-  std::vector<int> expected(count);
-  for (int i = 0; i < count; ++i)
-    expected[static_cast<std::size_t>(i)] = i;
-  std::shuffle(expected.begin(), expected.end(), random);
-  for (int i = 0; i < count / 2; ++i) {
-    EXPECT_TRUE(timers.withdraw(waiters[static_cast<std::size_t>(expected.back())]));
-    expected.pop_back();
-  }
-  std::sort(expected.begin(), expected.end(), [&](int a, int b) {
-    const auto first = deadlines[static_cast<std::size_t>(a)];
-    const auto second = deadlines[static_cast<std::size_t>(b)];
-    return first != second ? first < second : a < b;
-  });
-  for (auto now = 0ms; now <= 10'000ms; now += 100ms)
-    timers.fire(clock::time_point(now));
-  EXPECT_EQ(fired, expected);
-  EXPECT_TRUE(timers.empty());
-}
 
 task<int> sleep_and_note(clock::time_point deadline, int number, std::vector<int>& order) {
   co_await sleep_until(deadline);

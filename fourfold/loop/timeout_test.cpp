@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <stdexcept>
@@ -155,6 +156,23 @@ TEST(timeout, limits_that_pass_together_are_the_outer_one_s_error) {
   };
   const auto deadline = clock::now() + 1ms;
   EXPECT_THROW(run(timeout_at(deadline, nested(deadline))), timed_out);
+}
+
+// Both are due when the loop looks at its timers again, and the one that wakes first withdraws the other or
+// comes before it.
+TEST(timeout, and_a_sleep_inside_that_pass_while_the_loop_is_busy_count_in_their_order) {
+  auto keep_busy = [](clock::time_point until) -> task<> {
+    while (clock::now() < until) {
+    }
+    co_return;
+  };
+  auto both = [](clock::time_point limit, clock::time_point end, auto& busy) -> task<> {
+    auto inside = [](clock::time_point until) -> task<> { co_await sleep_until(until); };
+    co_await gather(timeout_at(limit, inside(end)), busy(std::max(limit, end)));
+  };
+  const auto soon = clock::now() + 1ms;
+  EXPECT_THROW(run(both(soon, soon + 1ns, keep_busy)), timed_out);
+  EXPECT_NO_THROW(run(both(soon + 2ms + 1ns, soon + 2ms, keep_busy)));
 }
 
 TEST(timeout, exception_of_work_that_was_cancelled_is_kept) {
