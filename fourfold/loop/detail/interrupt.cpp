@@ -43,16 +43,6 @@ void flush_standard_output() noexcept {
   std::abort();
 }
 
-/// The reactor closes what it attaches.
-io_descriptor& attach_copy(reactor& r, int fd) {
-  unique_fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  if (!copy)
-    throw std::system_error(errno, std::generic_category(), "fcntl");
-  io_descriptor& attached = r.attach(copy.get());
-  static_cast<void>(copy.release());
-  return attached;
-}
-
 } // namespace
 
 bool interrupt_watch::possible() noexcept {
@@ -72,7 +62,36 @@ interrupt_watch::~interrupt_watch() {
     ::raise(SIGINT);
 }
 
-void interrupt_watch::wake() noexcept { static_cast<loop*>(loop_)->enqueue(*this); }
+void interrupt_watch::listen(scheduler& loop, reactor& completes, cancel_scope& cancels) {
+  unique_fd duplicate(::fcntl(bell_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!duplicate)
+    throw std::system_error(errno, std::generic_category(), "fcntl");
+  rung_.descriptor = &completes.attach(duplicate.get());
+  static_cast<void>(duplicate.release());
+  loop_ = &loop;
+  cancels_ = &cancels;
+  rung_.parked = this;
+  try {
+    if (completes.try_now(rung_)) {
+      wake();
+    } else {
+      completes.park(rung_);
+    }
+  } catch (...) {
+    stop_listening(completes);
+    throw;
+  }
+}
+
+void interrupt_watch::stop_listening(reactor& completes) noexcept {
+  cancels_ = nullptr; // before close(), which may end the operation and so wake this
+  completes.close(*rung_.descriptor);
+}
+
+void interrupt_watch::wake() noexcept {
+  if (cancels_ != nullptr)
+    static_cast<loop*>(loop_)->enqueue(*this);
+}
 
 void interrupt_watch::run_ready() noexcept {
   if (cancels_ == nullptr)
@@ -82,20 +101,8 @@ void interrupt_watch::run_ready() noexcept {
 }
 
 interrupt_scope::interrupt_scope(interrupt_watch& watch)
-    : watch_(watch),
-      context_(root_context::current_or_throw()),
-      scope_(&context_.scope()),
-      reactor_(loop::current().reactor()),
-      descriptor_(&attach_copy(*reactor_, watch.bell_.get())) {
-  watch_.loop_ = &context_.owner();
-  watch_.cancels_ = &scope_;
-  watch_.rings_.descriptor = descriptor_;
-  if (reactor_->try_now(watch_.rings_)) {
-    watch_.wake();
-  } else {
-    reactor_->park(watch_.rings_);
-    watch_.rings_.parked = &watch_;
-  }
+    : watch_(watch), context_(root_context::current_or_throw()), scope_(&context_.scope()) {
+  watch_.listen(context_.owner(), *loop::current().reactor(), scope_);
   scope_.enter(context_);
 }
 
@@ -103,8 +110,7 @@ bool interrupt_scope::leave() noexcept {
   if (!inside_)
     return false;
   inside_ = false;
-  watch_.cancels_ = nullptr;
-  reactor_->close(*descriptor_); // ends the wait, if there still is one
+  watch_.stop_listening(*static_cast<loop&>(context_.owner()).reactor());
   scope_.leave(context_);
   return scope_.cancel_requested() && !context_.cancellation_due();
 }

@@ -7,13 +7,13 @@
 #include <fourfold/loop/detail/signal_slot.hpp>
 #include <fourfold/loop/task.hpp>
 
-#include <memory>
 #include <utility>
 
 namespace fourfold::detail {
 
-/// SIGINT, taken for the time of one run() on the main thread. Outlives the loop, because a wake-up may stand
-/// in the loop's queue when the main task has ended.
+/// SIGINT, taken for the time of one run() on the main thread. Outlives the loop: when the main task has
+/// ended, a wake-up may stand in the loop's queue, and the kernel may still have the operation that waits for
+/// the bell.
 class interrupt_watch final : private waiter, private ready_item {
  public:
   /// Whether SIGINT is free to be taken: this is the main thread, does not block it, and its disposition is
@@ -29,15 +29,16 @@ class interrupt_watch final : private waiter, private ready_item {
 
  private:
   friend class interrupt_scope;
+  void listen(scheduler& loop, reactor& completes, cancel_scope& cancels);
+  void stop_listening(reactor& completes) noexcept;
   void wake() noexcept override;
   void run_ready() noexcept override;
 
-  unique_fd bell_;
+  unique_fd bell_; // the handler's; the reactor has a duplicate, which may be closed while signals come
   signal_slot* slot_;
+  io_operation rung_{.kind = io_kind::readable, .descriptor = nullptr};
   scheduler* loop_ = nullptr;
   cancel_scope* cancels_ = nullptr; // while the main task runs
-  /// Waits for the bell. The kernel may let go of it only after the main task has ended.
-  io_operation rings_{.kind = io_kind::readable, .descriptor = nullptr};
   bool seen_ = false;
 };
 
@@ -56,8 +57,6 @@ class interrupt_scope {
   interrupt_watch& watch_;
   root_context& context_;
   cancel_scope scope_;
-  std::shared_ptr<reactor> reactor_;
-  io_descriptor* descriptor_;
   bool inside_ = true;
 };
 
