@@ -52,6 +52,8 @@ fourfold::task<> edit() {
 } // namespace
 
 int main() {
+  // A shell starts background jobs with SIGINT ignored, and run() would leave it so.
+  std::signal(SIGINT, SIG_DFL);
   fourfold::run(serve());
   bool interrupted = false;
   try {

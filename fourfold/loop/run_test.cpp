@@ -1,4 +1,5 @@
 #include <fourfold/base/errors.hpp>
+#include <fourfold/base/sanitizers.hpp>
 #include <fourfold/loop/run.hpp>
 #include <fourfold/loop/signal_set.hpp>
 #include <fourfold/loop/timeout.hpp>
@@ -75,7 +76,13 @@ program_end end_of(F main) {
   return end;
 }
 
-TEST(interrupt, cancels_the_main_task_wherever_the_loop_is) {
+class interrupt : public testing::Test {
+ protected:
+  // A job in the background of a shell is started with it ignored.
+  interrupt() { ::signal(SIGINT, SIG_DFL); }
+};
+
+TEST_F(interrupt, cancels_the_main_task_wherever_the_loop_is) {
   auto sends_itself_one = []() -> task<> {
     ::raise(SIGINT);
     co_await wait_for_ever();
@@ -100,7 +107,7 @@ TEST(interrupt, cancels_the_main_task_wherever_the_loop_is) {
   EXPECT_TRUE(is_default(SIGINT));
 }
 
-TEST(interrupt, clean_up_runs_in_the_task_and_in_those_it_has_spawned) {
+TEST_F(interrupt, clean_up_runs_in_the_task_and_in_those_it_has_spawned) {
   bool cleaned_up = false;
   bool child_cleaned_up = false;
   auto clean_up = [](bool& done) -> task<> {
@@ -129,7 +136,7 @@ TEST(interrupt, clean_up_runs_in_the_task_and_in_those_it_has_spawned) {
   EXPECT_TRUE(child_cleaned_up);
 }
 
-TEST(interrupt, task_that_returns_a_value_all_the_same_has_returned_it) {
+TEST_F(interrupt, task_that_returns_a_value_all_the_same_has_returned_it) {
   auto body = []() -> task<int> {
     ::raise(SIGINT);
     try {
@@ -142,7 +149,7 @@ TEST(interrupt, task_that_returns_a_value_all_the_same_has_returned_it) {
   EXPECT_EQ(run(body()), 5);
 }
 
-TEST(interrupt, failure_of_the_clean_up_is_thrown_as_it_is) {
+TEST_F(interrupt, failure_of_the_clean_up_is_thrown_as_it_is) {
   auto body = []() -> task<> {
     ::raise(SIGINT);
     try {
@@ -154,7 +161,7 @@ TEST(interrupt, failure_of_the_clean_up_is_thrown_as_it_is) {
   EXPECT_THROW(run(body()), std::runtime_error);
 }
 
-TEST(interrupt, cancellation_by_the_program_itself_is_no_interruption) {
+TEST_F(interrupt, cancellation_by_the_program_itself_is_no_interruption) {
   auto body = []() -> task<> {
     throw cancelled("enough");
     co_return;
@@ -169,7 +176,7 @@ TEST(interrupt, cancellation_by_the_program_itself_is_no_interruption) {
   }
 }
 
-TEST(interrupt, is_left_alone_where_it_is_ignored) {
+TEST_F(interrupt, is_left_alone_where_it_is_ignored) {
   ::signal(SIGINT, SIG_IGN);
   auto body = []() -> task<int> {
     ::raise(SIGINT);
@@ -183,18 +190,18 @@ TEST(interrupt, is_left_alone_where_it_is_ignored) {
   ::signal(SIGINT, SIG_DFL);
 }
 
-TEST(interrupt, is_left_alone_where_it_is_blocked_handled_switched_off_or_not_on_the_main_thread) {
+TEST_F(interrupt, is_left_alone_where_it_is_blocked_handled_switched_off_or_not_on_the_main_thread) {
   auto body = []() -> task<bool> { co_return is_default(SIGINT); };
   EXPECT_FALSE(run(body()));
   EXPECT_TRUE(run(body(), {.handle_interrupt = false}));
   std::jthread([&] { EXPECT_TRUE(run(body())); }).join();
   EXPECT_TRUE(loop().run(body()));
-  sigset_t interrupt;
-  ::sigemptyset(&interrupt);
-  ::sigaddset(&interrupt, SIGINT);
-  ::pthread_sigmask(SIG_BLOCK, &interrupt, nullptr);
+  sigset_t only_interrupt;
+  ::sigemptyset(&only_interrupt);
+  ::sigaddset(&only_interrupt, SIGINT);
+  ::pthread_sigmask(SIG_BLOCK, &only_interrupt, nullptr);
   EXPECT_TRUE(run(body())); // a program that takes it by sigwait()
-  ::pthread_sigmask(SIG_UNBLOCK, &interrupt, nullptr);
+  ::pthread_sigmask(SIG_UNBLOCK, &only_interrupt, nullptr);
   auto own = [](int) {};
   ::signal(SIGINT, own);
   auto handler = []() -> task<void (*)(int)> {
@@ -206,7 +213,7 @@ TEST(interrupt, is_left_alone_where_it_is_blocked_handled_switched_off_or_not_on
   ::signal(SIGINT, SIG_DFL);
 }
 
-TEST(interrupt, signal_set_takes_it_while_it_exists) {
+TEST_F(interrupt, signal_set_takes_it_while_it_exists) {
   auto body = []() -> task<> {
     {
       signal_set own({SIGINT});
@@ -222,7 +229,7 @@ TEST(interrupt, signal_set_takes_it_while_it_exists) {
   EXPECT_TRUE(is_default(SIGINT));
 }
 
-TEST(interrupt, one_run_after_another_counts_from_one) {
+TEST_F(interrupt, one_run_after_another_counts_from_one) {
   auto body = []() -> task<> {
     ::raise(SIGINT);
     co_await wait_for_ever();
@@ -231,9 +238,11 @@ TEST(interrupt, one_run_after_another_counts_from_one) {
     EXPECT_THROW(run(body()), interrupted);
 }
 
-class interrupt_death_test : public testing::Test {
+class interrupt_death_test : public interrupt {
  protected:
   interrupt_death_test() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+  static constexpr auto no_signals_in_a_child =
+      "the thread sanitizer holds signals back in the child of a process with threads";
 };
 
 task<> say_after_a_while(const char* what) {
@@ -256,6 +265,8 @@ task<> interrupted_work(task<> clean_up) {
 }
 
 TEST_F(interrupt_death_test, uncaught_ends_the_process_by_the_signal_after_clean_up_and_with_its_output) {
+  if (under_thread_sanitizer)
+    GTEST_SKIP() << no_signals_in_a_child;
   const program_end end = end_of([] {
     std::printf("measured;");
     run(interrupted_work(say_after_a_while("cleaned up;")));
@@ -320,6 +331,8 @@ TEST_F(interrupt_death_test, without_the_option_it_ends_the_process_at_once) {
 }
 
 TEST_F(interrupt_death_test, other_uncaught_exceptions_go_to_the_terminate_handler_that_was_there) {
+  if (under_thread_sanitizer)
+    GTEST_SKIP() << no_signals_in_a_child;
   const program_end end = end_of([] {
     std::set_terminate([] {
       std::fputs("the program's own handler", stderr);
