@@ -32,6 +32,9 @@ bool future_state_base::park(waiter& w) {
 void future_state_base::call_when_ready(std::move_only_function<void()> f) {
   if (ready())
     return f();
+  // Once it is parked, the callback may run on another thread, take the result and drop the future.
+  add_reference();
+  const state_pointer<future_state_base> kept(this);
   auto* callback = new callback_waiter(std::move(f)); // it deletes itself when it is woken
   bool waits = false;
   try {

@@ -117,5 +117,37 @@ TEST(future, callback_may_take_the_result) {
   EXPECT_FALSE(f.valid());
 }
 
+/// Work that is done as soon as somebody waits for it, with something left to do afterwards.
+class done_when_awaited final : public detail::future_state<int> {
+ public:
+  done_when_awaited(bool& alive, bool& alive_at_the_end)
+      : alive_(alive), alive_at_the_end_(alive_at_the_end) {
+    alive_ = true;
+  }
+  ~done_when_awaited() override { alive_ = false; }
+
+ private:
+  void parked() noexcept override {
+    bool& alive = alive_;
+    bool& alive_at_the_end = alive_at_the_end_;
+    set_value(5);
+    alive_at_the_end = alive;
+  }
+
+  bool& alive_;
+  bool& alive_at_the_end_;
+};
+
+TEST(future, callback_that_drops_the_last_reference_leaves_on_ready_its_state) {
+  bool alive = false;
+  bool alive_at_the_end = false;
+  future<int> f(detail::make_state<done_when_awaited>(alive, alive_at_the_end));
+  int seen = 0;
+  f.on_ready([&] { seen = f.get(); });
+  EXPECT_EQ(seen, 5);
+  EXPECT_TRUE(alive_at_the_end);
+  EXPECT_FALSE(alive);
+}
+
 } // namespace
 } // namespace fourfold
