@@ -24,13 +24,13 @@ class task_group {
   void spawn(A&& work) {
     check_thread();
     using result = detail::task_result_t<A>;
-    new detail::detached_child<result>(children_, as_task(std::forward<A>(work)));
+    (new detail::detached_child<result>(children_, as_task(std::forward<A>(work))))->start();
   }
   template <awaitable A>
   void spawn(A&& work, std::string_view name) {
     check_thread();
     using result = detail::task_result_t<A>;
-    new detail::named_detached_child<result>(children_, as_task(std::forward<A>(work)), name);
+    (new detail::named_detached_child<result>(children_, as_task(std::forward<A>(work)), name))->start();
   }
 
   /// Cancels the children and the body; `with_task_group` then returns normally. Throws `wrong_thread` on another

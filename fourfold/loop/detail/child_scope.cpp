@@ -1,6 +1,9 @@
 #include <fourfold/base/errors.hpp>
+#include <fourfold/base/lost_error.hpp>
 #include <fourfold/loop/detail/child_scope.hpp>
 #include <fourfold/loop/exception_group.hpp>
+
+#include <new>
 
 namespace fourfold {
 namespace {
@@ -18,6 +21,9 @@ std::string summary(const std::vector<std::exception_ptr>& exceptions) {
   }
   return text;
 }
+
+constexpr std::string_view no_memory_for_both =
+    "a task failed beside another one, and there was no memory to keep both failures";
 
 } // namespace
 
@@ -38,12 +44,14 @@ void child_scope::fail(const std::exception_ptr& failure) noexcept {
     interrupted_ = true;
     return;
   }
-  try {
-    failures_.push_back(failure);
-  } catch (const std::bad_alloc&) {
-    // The first failure is the one that matters most, and there is one unless even the first did not fit.
-    if (failures_.empty())
-      scope_.cancel();
+  if (!first_failure_) {
+    first_failure_ = failure;
+  } else {
+    try {
+      further_failures_.push_back(failure);
+    } catch (const std::bad_alloc&) {
+      tell_lost_error(failure, no_memory_for_both);
+    }
   }
   scope_.cancel();
 }
@@ -54,12 +62,26 @@ bool child_scope::is_interruption(const std::exception_ptr& failure) const noexc
 
 void child_scope::leave_and_rethrow() {
   leave();
-  if (failures_.size() == 1)
-    std::rethrow_exception(failures_.front());
-  if (!failures_.empty())
-    throw exception_group(std::move(failures_));
+  if (first_failure_)
+    rethrow_all();
   if (interrupted_ && opener_.cancellation_due())
     throw cancelled();
+}
+
+void child_scope::rethrow_all() {
+  if (further_failures_.empty())
+    std::rethrow_exception(first_failure_);
+  try {
+    std::vector<std::exception_ptr> all;
+    all.reserve(1 + further_failures_.size());
+    all.push_back(first_failure_);
+    all.insert(all.end(), further_failures_.begin(), further_failures_.end());
+    throw exception_group(std::move(all));
+  } catch (const std::bad_alloc&) {
+    for (const std::exception_ptr& failure : further_failures_)
+      tell_lost_error(failure, no_memory_for_both);
+  }
+  std::rethrow_exception(first_failure_);
 }
 
 } // namespace detail

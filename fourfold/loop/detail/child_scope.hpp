@@ -72,12 +72,15 @@ class child_scope {
     scope_.leave(opener_);
   }
   [[nodiscard]] bool is_interruption(const std::exception_ptr& failure) const noexcept;
+  [[noreturn]] void rethrow_all();
 
   root_context& opener_;
   cancel_scope scope_;
   std::size_t live_ = 0;
   coroutine_waiter* joiner_ = nullptr;
-  std::vector<std::exception_ptr> failures_;
+  /// Apart from the others, so that keeping it takes no memory.
+  std::exception_ptr first_failure_;
+  std::vector<std::exception_ptr> further_failures_;
   /// Cancellation has cut something short inside.
   bool interrupted_ = false;
   bool inside_ = true;
@@ -108,13 +111,11 @@ class child_context : public root_context {
   task<T> work_;
 };
 
-/// One that frees itself at its end; its result is dropped.
+/// One that frees itself at its end, once it has been started; its result is dropped.
 template <class T>
 class detached_child : public child_context<T> {
  public:
-  detached_child(child_scope& parent, task<T> work) : child_context<T>(parent, std::move(work)) {
-    this->start();
-  }
+  detached_child(child_scope& parent, task<T> work) : child_context<T>(parent, std::move(work)) {}
   virtual ~detached_child() = default;
   static void* operator new(std::size_t size) { return allocate_frame(size); }
   static void operator delete(void* block, std::size_t size) noexcept { free_frame(block, size); }
