@@ -1,3 +1,4 @@
+#include <fourfold/base/lost_error.hpp>
 #include <fourfold/loop/exit_stack.hpp>
 
 #include <new>
@@ -9,11 +10,14 @@ task<> exit_stack::run_all() {
     auto clean_up = std::move(clean_ups_.back());
     clean_ups_.pop_back();
     try {
-      co_await clean_up();
+      if (std::optional<task<>> unfinished = clean_up())
+        co_await std::move(*unfinished);
     } catch (...) {
+      const std::exception_ptr failure = std::current_exception();
       try {
-        failures_.push_back(std::current_exception());
-      } catch (const std::bad_alloc&) { // NOLINT(bugprone-empty-catch): the others still have to run
+        failures_.push_back(failure);
+      } catch (const std::bad_alloc&) { // the others still have to run
+        tell_lost_error(failure, "a clean-up failed, and there was no memory to keep its failure");
       }
     }
   }

@@ -8,6 +8,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -63,11 +64,14 @@ class exit_stack {
   void push(F clean_up) {
     if (failures_.capacity() == 0)
       failures_.reserve(4); // so that at the exit the first is not lost for lack of memory
-    if constexpr (std::is_void_v<std::invoke_result_t<F&>>) {
-      clean_ups_.emplace_back([clean_up = std::move(clean_up)]() mutable { return call(clean_up); });
-    } else {
-      clean_ups_.emplace_back(std::move(clean_up));
-    }
+    clean_ups_.emplace_back([clean_up = std::move(clean_up)]() mutable -> std::optional<task<>> {
+      if constexpr (std::is_void_v<std::invoke_result_t<F&>>) {
+        clean_up();
+        return std::nullopt;
+      } else {
+        return clean_up();
+      }
+    });
   }
 
   /// Moves `resource` in, where it stays until `clean_up(resource)` has run at the exit, and returns it. If
@@ -87,18 +91,13 @@ class exit_stack {
 
   exit_stack() = default;
 
-  template <class F>
-  static task<> call(F& clean_up) {
-    clean_up();
-    co_return;
-  }
-
   /// Runs the clean-ups, and those that they push, last in, first out.
   task<> run_all();
   /// Throws `first`, unless it is null, and what run_all() met.
   void rethrow(const std::exception_ptr& first);
 
-  std::vector<std::move_only_function<task<>()>> clean_ups_;
+  /// Each returns what is left to be awaited. A function needs no memory at the exit.
+  std::vector<std::move_only_function<std::optional<task<>>()>> clean_ups_;
   std::vector<std::exception_ptr> failures_;
 };
 
@@ -117,7 +116,8 @@ class exit_stack {
 /// stack (push() with a resource), captured by value, or outside of the body.
 ///
 /// Every clean-up runs, even if others throw. If one exception was thrown, by the body or by a clean-up, it
-/// is thrown; if several, an `exception_group` of them, the body's first.
+/// is thrown; if several, an `exception_group` of them, the body's first. (A clean-up that is a coroutine needs
+/// memory for its frame when its turn comes; without, its failure is std::bad_alloc.)
 ///
 /// Cancellation-aware: yes, it cancels the body; the clean-ups are shielded, and what is requested meanwhile
 /// is delivered at the next wait after them. (A clean-up that may hang needs a `timeout` of its own.)
