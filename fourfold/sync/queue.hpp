@@ -116,8 +116,8 @@ class queue final : private parking_place {
   mutable small_lock lock_;
   bool closed_ = false;
   std::deque<T> items_;
-  // Getters wait only while there are no items and no putters, putters only while it is full; argument: their
-  // item.
+  // Getters wait only while there are no items and no putters; putters while it is full, or while their item could
+  // not be moved in; argument: their item.
   intrusive_list<waiter> getters_;
   intrusive_list<waiter> putters_;
 };
@@ -133,7 +133,8 @@ bool queue<T>::put_locked(T& item, waiter*& to_wake) {
     to_wake = &getter;
     return true;
   }
-  if (items_.size() >= capacity_)
+  // Also behind a producer that still waits because its item could not be moved in when there was room.
+  if (items_.size() >= capacity_ || !putters_.empty())
     return false;
   items_.push_back(std::move(item));
   return true;
