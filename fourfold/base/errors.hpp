@@ -6,6 +6,7 @@
 #include <exception>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace fourfold {
 
@@ -40,6 +41,16 @@ class interrupted : public cancelled {
 
 /// Whether `exception` is a `cancelled`. False for null.
 [[nodiscard]] bool is_cancelled(const std::exception_ptr& exception) noexcept;
+
+/// `E(arguments...)`, or what making it threw: for those who must report a failure and must not fail at it.
+template <class E, class... A>
+[[nodiscard]] std::exception_ptr exception_of(A&&... arguments) noexcept {
+  try {
+    return std::make_exception_ptr(E(std::forward<A>(arguments)...));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
 
 /// A time limit passed first; the operation had no effect.
 class timed_out : public error {

@@ -100,7 +100,7 @@ class promise {
   }
   ~promise() {
     if (state_ && !set_)
-      state_->set_exception(std::make_exception_ptr(broken_promise()));
+      state_->set_exception(exception_of<broken_promise>());
   }
 
   /// Once; throws `error` the second time.

@@ -181,7 +181,7 @@ bool process_pool_core::cancel(process_call& call) noexcept {
     end_books(call);
     hand_out(to_wake); // its place is free
   }
-  call.end_with(std::make_exception_ptr(cancelled()));
+  call.end_with(exception_of<cancelled>());
   // A thread that drives for this very call sleeps until a worker rings.
   if (pump_taken_.load())
     ring_bell(driver_bell_.get());

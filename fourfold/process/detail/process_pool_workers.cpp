@@ -148,7 +148,7 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
     slot.close();
   }
   for (process_call* call : lost)
-    call->end_with(std::make_exception_ptr(worker_died(pid, signal, exit_code, call->id)));
+    call->end_with(exception_of<worker_died>(pid, signal, exit_code, call->id));
   if (failed_starts_ >= most_failed_starts)
     return give_up("worker processes die before they can serve");
   slot_missing_ = true;
@@ -322,7 +322,7 @@ void process_pool_core::shutdown(ending how) {
       drained_.set();
   }
   while (!refused.empty())
-    refused.pop_front().end_with(std::make_exception_ptr(pool_closed()));
+    refused.pop_front().end_with(exception_of<pool_closed>());
   if (how == ending::finish) {
     draining_.store(true);
     ensure_service();
@@ -391,7 +391,7 @@ void process_pool_core::end_workers() {
       slot.close();
     }
     for (process_call* call : lost)
-      call->end_with(std::make_exception_ptr(worker_died(pid, SIGKILL, 0, call->id)));
+      call->end_with(exception_of<worker_died>(pid, SIGKILL, 0, call->id));
   }
   {
     const std::lock_guard guard(lock_);
@@ -400,7 +400,7 @@ void process_pool_core::end_workers() {
     queued_.store(0);
   }
   while (!refused.empty())
-    refused.pop_front().end_with(std::make_exception_ptr(pool_closed()));
+    refused.pop_front().end_with(exception_of<pool_closed>());
   pump_taken_.store(false);
 }
 

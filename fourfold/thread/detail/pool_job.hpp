@@ -126,7 +126,7 @@ class call_job final : public future_state<R>, public pool_job {
     if (!leave_queue(phase::cancelled))
       return false;
     call_.reset();
-    this->set_exception(std::make_exception_ptr(cancelled()));
+    this->set_exception(exception_of<cancelled>());
     return true;
   }
 
