@@ -116,7 +116,7 @@ TEST(async_descriptor, close_ends_a_waiting_operation) {
   auto body = []() -> task<> {
     connected c;
     future<std::string> waiting = spawn(receive_some(c.b));
-    co_await yield();
+    co_await test::let_others_run();
     c.b.close();
     try {
       co_await waiting;
@@ -289,7 +289,7 @@ TEST(async_descriptor, closed_and_its_waiter_cancelled_in_one_turn_is_no_use_aft
     auto body = [&](task_group& group) -> task<> {
       auto wait = [](async_descriptor& d) -> task<> { co_await d.readable(); };
       group.spawn(wait(*reading));
-      co_await yield();
+      co_await test::let_others_run();
       reading->close();
       group.cancel();
     };

@@ -33,6 +33,7 @@ void be_busy_until(clock::time_point end) {
 }
 
 TEST(call_order, posted_and_spawned_work_starts_in_the_order_of_the_calls) {
+  const test::in_order_of_readiness kept("calls start in the order in which they were made");
   auto body = [](std::vector<int>& order) -> task<> {
     loop& l = loop::current();
     l.post([&order] { order.push_back(0); });
@@ -62,6 +63,7 @@ TEST(call_order, what_a_posted_function_posts_runs_behind_those_that_were_there)
 }
 
 TEST(call_order, sleep_of_zero_goes_on_behind_what_is_ready) {
+  const test::in_order_of_readiness kept("what is ready runs before a timer");
   auto body = [](std::vector<int>& order) -> task<> {
     for (int i = 0; i < 5; ++i)
       spawn(note(order, i));
@@ -74,6 +76,7 @@ TEST(call_order, sleep_of_zero_goes_on_behind_what_is_ready) {
 }
 
 TEST(call_order, deadlines_that_passed_while_the_loop_was_busy_go_on_by_deadline) {
+  const test::in_order_of_readiness kept("timers that are due together go on by deadline");
   auto body = [](std::vector<int>& order) -> task<> {
     const auto start = clock::now();
     auto busy = [](clock::time_point until) -> task<> {

@@ -48,6 +48,7 @@ TEST(gather, returns_results_in_order_of_the_arguments_whatever_ends_first) {
 }
 
 TEST(gather, starts_its_tasks_in_order_of_the_arguments) {
+  const test::in_order_of_readiness kept("children start in the order of the arguments");
   std::vector<int> order;
   run(gather(note(order, 1), note(order, 2), note(order, 3)));
   EXPECT_EQ(order, (std::vector{1, 2, 3, 1, 2, 3}));
@@ -148,6 +149,8 @@ TEST(gather, cancelled_from_outside_cancels_its_tasks_and_waits_for_them) {
 
 // The cancellation comes when all results are there and the gatherer is queued to take them.
 TEST(gather, results_that_were_there_before_the_cancellation_are_not_lost) {
+  const test::in_order_of_readiness kept(
+      "it cancels between the end of the children and the turn of who gathers");
   struct state {
     queue<int> items;
     future<std::tuple<int, int>> gathering;

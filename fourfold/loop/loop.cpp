@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <vector>
 
 namespace fourfold {
@@ -35,10 +36,18 @@ void drop_all(ready_item* item) noexcept {
 }
 
 std::optional<std::uint64_t> seed_of_environment() noexcept {
-  const char* seed = std::getenv("FOURFOLD_SHUFFLE");
-  if (seed == nullptr || *seed == 0)
+  const char* const text = std::getenv("FOURFOLD_SHUFFLE");
+  if (text == nullptr)
     return std::nullopt;
-  return std::strtoull(seed, nullptr, 10);
+  char* end = nullptr;
+  const std::uint64_t seed = std::strtoull(text, &end, 10);
+  return end != text ? std::optional(seed) : std::nullopt;
+}
+
+/// Seeds that differ by little, spread out: the first numbers of a linear generator follow its seed closely.
+std::minstd_rand::result_type scattered(std::uint64_t seed) noexcept {
+  constexpr std::uint64_t golden_ratio = 0x9e3779b97f4a7c15;
+  return static_cast<std::minstd_rand::result_type>(((seed + 1) * golden_ratio) >> 33U);
 }
 
 // How long ready coroutines may run before descriptors are looked at: a look costs about a microsecond, so
@@ -46,7 +55,7 @@ std::optional<std::uint64_t> seed_of_environment() noexcept {
 // timers by.
 constexpr auto poll_interval = std::chrono::microseconds(50);
 // How many ready items run between two looks at the clock.
-constexpr int batch = 64;
+constexpr std::size_t batch = 64;
 
 } // namespace
 
@@ -54,7 +63,7 @@ loop::loop(loop_options options) : options_(options), reactor_(detail::make_reac
   if (!options_.shuffle_seed)
     options_.shuffle_seed = seed_of_environment();
   if (options_.shuffle_seed)
-    shuffle_.seed(static_cast<std::minstd_rand::result_type>(*options_.shuffle_seed));
+    shuffle_.seed(scattered(*options_.shuffle_seed));
 }
 
 loop::~loop() {
@@ -160,21 +169,37 @@ void loop::turn(const detail::future_state_base* until) {
   }
 }
 
-void loop::shuffle_ready() noexcept {
-  std::vector<ready_item*> items;
-  for (ready_item* item = first_ready_; item != nullptr; item = item->next_ready)
-    items.push_back(item);
-  std::shuffle(items.begin(), items.end(), shuffle_);
-  first_ready_ = nullptr;
-  last_ready_ = &first_ready_;
-  for (ready_item* item : items)
-    enqueue(*item);
+std::size_t loop::shuffle_ready() noexcept {
+  std::size_t count = 0;
+  try {
+    std::vector<ready_item*> items;
+    std::vector<ready_item*> posted;
+    for (ready_item* item = first_ready_; item != nullptr; item = item->next_ready, ++count) {
+      items.push_back(item);
+      if (dynamic_cast<posted_function*>(item) != nullptr)
+        posted.push_back(item);
+    }
+    std::shuffle(items.begin(), items.end(), shuffle_);
+    auto next_posted = posted.begin();
+    for (ready_item*& item : items) {
+      if (dynamic_cast<posted_function*>(item) != nullptr)
+        item = *next_posted++;
+    }
+    first_ready_ = nullptr;
+    last_ready_ = &first_ready_;
+    for (ready_item* item : items)
+      enqueue(*item);
+  } catch (const std::bad_alloc&) {
+    return batch; // in their order for once
+  }
+  return count;
 }
 
 void loop::run_ready_batch() noexcept {
+  std::size_t most = batch;
   if (options_.shuffle_seed) [[unlikely]]
-    shuffle_ready();
-  for (int i = 0; i < batch && first_ready_ != nullptr; ++i) {
+    most = shuffle_ready();
+  for (std::size_t i = 0; i < most && first_ready_ != nullptr; ++i) {
     ready_item& item = *first_ready_;
     first_ready_ = item.next_ready;
     if (first_ready_ == nullptr)

@@ -30,8 +30,11 @@ struct loop_options {
   /// How long run() waits, after its task has ended, for the tasks that are left and that it has cancelled. Then it
   /// says on standard error which ones still wait under a `shield`, and cancels those, too.
   clock::duration patience = std::chrono::seconds(10);
-  /// For tests: what is ready runs in a random order that follows from this seed. Without one, the environment
-  /// variable FOURFOLD_SHUFFLE gives it, if it is set.
+  /// For tests: what is ready runs in a random order that follows from this seed, all of it once before what has
+  /// become ready meanwhile, so nothing is starved. Posted functions keep the order among themselves that post()
+  /// promises. Any order among tasks is given up: of those that were started or woken together, that sleep until
+  /// the same deadline, and that yield, each of which goes on within a turn in which all others do. Without a seed,
+  /// the environment variable FOURFOLD_SHUFFLE gives it, if it is set to a number.
   std::optional<std::uint64_t> shuffle_seed = std::nullopt;
 };
 
@@ -114,7 +117,8 @@ class loop final : public scheduler {
   /// Runs what is ready, and sleeps when nothing is, unless `until` (if not null) has become ready.
   void turn(const detail::future_state_base* until);
   void run_ready_batch() noexcept;
-  void shuffle_ready() noexcept;
+  /// Puts what is ready into a random order, and returns how many that is.
+  std::size_t shuffle_ready() noexcept;
   void report_remaining_tasks() noexcept;
   void collect_inbox() noexcept;
   void sleep_until_next(const detail::future_state_base* until);

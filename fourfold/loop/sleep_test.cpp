@@ -24,6 +24,7 @@ task<int> sleep_and_note(clock::time_point deadline, int number, std::vector<int
 }
 
 TEST(sleep, those_with_the_same_deadline_go_on_in_the_order_in_which_they_began) {
+  const test::in_order_of_readiness kept("equal deadlines go on in the order of arming");
   std::vector<int> order;
   auto body = [](std::vector<int>& to) -> task<> {
     const auto deadline = clock::now() + 2ms;
@@ -40,6 +41,7 @@ TEST(sleep, those_with_the_same_deadline_go_on_in_the_order_in_which_they_began)
 // L15, scaled to a two-hundredth. Deadlines count from one moment, so that the order does not depend on the
 // machine.
 TEST(sleep, ten_tasks_finish_in_order_of_delay_with_results_in_order_of_submission) {
+  const test::in_order_of_readiness kept("equal deadlines go on in the order of arming");
   std::vector<int> order;
   auto body = [](std::vector<int>& to) -> task<std::vector<int>> {
     const int delays[] = {2, 1, 3, 1, 2, 3, 1, 2, 3, 2};
@@ -63,6 +65,7 @@ task<> worker(std::string name, clock::time_point end, std::vector<std::string>&
 
 // X10, scaled to a two-hundredth.
 TEST(sleep, worker_b_that_takes_half_as_long_ends_before_worker_a) {
+  const test::in_order_of_readiness kept("children start in the order of the arguments");
   const std::vector<std::string> expected{"A starting", "B starting", "B done", "A done"};
   std::vector<std::string> as_arguments;
   auto with_arguments = [](std::vector<std::string>& log) -> task<> {
@@ -114,6 +117,7 @@ TEST(sleep, for_ever_can_be_cancelled) {
 task<> sleep_long() { co_await sleep(1h); }
 
 TEST(sleep, cancelled_sleepers_among_many_do_not_disturb_the_others) {
+  const test::in_order_of_readiness kept("timers that are due together go on by deadline");
   std::vector<int> order;
   auto body = [](std::vector<int>& to) -> task<> {
     const auto start = clock::now();
@@ -142,6 +146,7 @@ TEST(sleep, cancelled_sleepers_among_many_do_not_disturb_the_others) {
 }
 
 TEST(yield, lets_each_ready_task_run_in_turn) {
+  const test::in_order_of_readiness kept("tasks that yield take turns");
   std::string order;
   auto letters = [](std::string& to, char letter) -> task<> {
     for (int i = 0; i < 3; ++i) {

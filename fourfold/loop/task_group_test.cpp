@@ -140,6 +140,7 @@ TEST(task_group, children_may_spawn_into_it_also_while_it_is_left) {
 }
 
 TEST(task_group, task_spawned_from_outside_between_the_last_child_and_the_end_is_waited_for) {
+  const test::in_order_of_readiness kept("the outsider has its turn before the group that is being left");
   struct state {
     counts c;
     event last_child_ends;

@@ -257,7 +257,7 @@ TEST(cancellation_of_tasks, is_a_state_that_catching_once_does_not_end) {
   };
   auto body = [](auto& work, int& count) -> task<> {
     future<void> f = spawn(work(count));
-    co_await yield();
+    co_await test::let_others_run();
     f.cancel();
     co_await f;
   };

@@ -7,6 +7,10 @@
 #include <fourfold/sync/event.hpp>
 
 #include <atomic>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -62,6 +66,29 @@ class loop_thread {
   loop loop_;
   event stop_;
   std::jthread thread_;
+};
+
+/// Takes FOURFOLD_SHUFFLE away while it exists: for a test of which order itself is the subject. Loops made meanwhile
+/// run what is ready first come, first served. To be made before the test starts any thread.
+class in_order_of_readiness {
+ public:
+  /// `reason` says which promised order the test examines.
+  explicit in_order_of_readiness([[maybe_unused]] std::string_view reason) {
+    if (const char* seed = std::getenv(name)) {
+      seed_ = seed;
+      ::unsetenv(name);
+    }
+  }
+  ~in_order_of_readiness() {
+    if (seed_)
+      ::setenv(name, seed_->c_str(), 1);
+  }
+  in_order_of_readiness(const in_order_of_readiness&) = delete;
+  in_order_of_readiness& operator=(const in_order_of_readiness&) = delete;
+
+ private:
+  static constexpr const char* name = "FOURFOLD_SHUFFLE";
+  std::optional<std::string> seed_;
 };
 
 /// Lets every coroutine that is ready now, and what these make ready in turn, run: `rounds` times around the

@@ -244,6 +244,7 @@ TEST(queue, producer_and_consumer_coroutines_with_a_buffer_of_five) {
 }
 
 TEST(queue, coroutine_producers_wait_first_come_first_served) {
+  const test::in_order_of_readiness kept("who is spawned first comes first");
   queue<int> q(1);
   auto body = [](queue<int>& full) -> task<std::vector<int>> {
     std::vector<future<void>> producers;
@@ -260,6 +261,7 @@ TEST(queue, coroutine_producers_wait_first_come_first_served) {
 }
 
 TEST(queue, coroutine_consumers_wait_first_come_first_served) {
+  const test::in_order_of_readiness kept("who is spawned first comes first");
   queue<int> q;
   auto consume = [](queue<int>& from, std::vector<int>& by_consumer, std::size_t number) -> task<> {
     by_consumer[number] = co_await from.async_get();

@@ -127,6 +127,7 @@ task<> take_in_turn(semaphore& s, std::vector<int>& order, int number) {
 }
 
 TEST(semaphore, coroutines_are_served_first_come_first_served) {
+  const test::in_order_of_readiness kept("who is spawned first comes first");
   semaphore s(0);
   std::vector<int> order;
   auto body = [](semaphore& sem, std::vector<int>& done) -> task<> {
