@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fourfold/base/sanitizers.hpp>
 #include <fourfold/base/unique_fd.hpp>
 
 #include <poll.h>
@@ -25,11 +26,16 @@ class wake_bell {
   /// Any thread.
   void ring() noexcept {
     const std::uint64_t one = 1;
+    const int fd = fd_.get();
+    orders_before(this);
     // Cannot fail but for a counter at its maximum, which wakes as well.
-    [[maybe_unused]] const ssize_t written = ::write(fd_.get(), &one, sizeof one);
+    [[maybe_unused]] const ssize_t written = ::write(fd, &one, sizeof one);
   }
   /// Notes rings that have been read from the descriptor.
-  void heard(std::uint64_t rings) noexcept { heard_ += rings; }
+  void heard(std::uint64_t rings) noexcept {
+    heard_ += rings;
+    orders_after(this); // io_uring read it: the last producer may let the loop be destroyed
+  }
   void read_now() noexcept {
     std::uint64_t rings = 0;
     if (::read(fd_.get(), &rings, sizeof rings) == sizeof rings)
