@@ -8,6 +8,7 @@
 #include <fourfold/loop/task.hpp>
 #include <fourfold/sync/semaphore.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <exception>
 #include <optional>
@@ -22,7 +23,8 @@ class completions;
 
 namespace detail {
 template <class T, class Body>
-auto as_completed_list(std::vector<task<T>> tasks, Body body) -> task<call_result_t<Body&, completions<T>&>>;
+auto as_completed_list(std::vector<task<T>> tasks, Body body)
+    -> task<body_call_result_t<Body, completions<T>&>>;
 }
 
 /// One that has ended. Threads: the loop's.
@@ -64,7 +66,7 @@ class completions {
   friend class completed<T>;
   template <class U, class Body>
   friend auto detail::as_completed_list(std::vector<task<U>> tasks, Body body)
-      -> task<call_result_t<Body&, completions<U>&>>;
+      -> task<detail::body_call_result_t<Body, completions<U>&>>;
 
   struct note_end {
     completions* owner;
@@ -110,14 +112,18 @@ class completions {
 namespace detail {
 
 template <class T, class Body>
-auto as_completed_list(std::vector<task<T>> tasks, Body body) -> task<call_result_t<Body&, completions<T>&>> {
-  using result = call_result_t<Body&, completions<T>&>;
+auto as_completed_list(std::vector<task<T>> tasks, Body body)
+    -> task<body_call_result_t<Body, completions<T>&>> {
+  using result = body_call_result_t<Body, completions<T>&>;
   child_scope scope;
   completions<T> ended(scope, tasks);
-  std::optional<gathered<result>> returned;
+  std::optional<typename outcome<result>::value_type> returned;
   try {
     if constexpr (std::is_void_v<result>) {
       co_await body(ended);
+      returned.emplace();
+    } else if constexpr (std::is_reference_v<result>) {
+      returned.emplace(&co_await body(ended));
     } else {
       returned.emplace(co_await body(ended));
     }
@@ -127,9 +133,14 @@ auto as_completed_list(std::vector<task<T>> tasks, Body body) -> task<call_resul
   scope.scope().cancel(); // those that the body has not waited for
   co_await scope.join();
   ended.tell_what_was_not_taken();
-  scope.leave_and_rethrow();
-  if constexpr (!std::is_void_v<result>)
+  // What the body has returned is not lost to a cancellation that comes while the rest are cleaning up.
+  if (!returned)
+    scope.leave_and_rethrow();
+  if constexpr (std::is_reference_v<result>) {
+    co_return **returned;
+  } else if constexpr (!std::is_void_v<result>) {
     co_return std::move(*returned);
+  }
 }
 
 } // namespace detail
@@ -147,6 +158,7 @@ auto as_completed_list(std::vector<task<T>> tasks, Body body) -> task<call_resul
 /// If the body throws, that is thrown afterwards. Takes tasks, futures and anything else that can be awaited,
 /// which are moved from. Cancellation-aware: yes, cancels body and tasks, and waits. Threads: the loop's.
 template <awaitable_range R, class Body>
+  requires std::invocable<Body&, completions<detail::range_task_result_t<R>>&>
 auto as_completed(R&& range, Body body) {
   return detail::as_completed_list(detail::tasks_of(std::forward<R>(range)), std::move(body));
 }

@@ -17,12 +17,16 @@ namespace detail {
 template <class F>
 task<> call_after_sleep(clock::time_point deadline, F f) {
   co_await sleep_until(deadline);
-  std::invoke(std::move(f));
+  if constexpr (is_coroutine_result_v<std::invoke_result_t<F>>) {
+    co_await std::invoke(std::move(f));
+  } else {
+    std::invoke(std::move(f));
+  }
 }
 
 } // namespace detail
 
-/// Calls `f()` on this thread's loop at `deadline`; those with the same deadline in the order in which they were
+/// Calls `f()`, a function or a coroutine function, on this thread's loop at `deadline`; those with the same deadline in the order in which they were
 /// planned. cancel() of the future takes it back; dropping the future does not. It is a task: one that is still
 /// to come when run() ends is not called, and what `f` throws is in the future. (To call something on a loop
 /// now, from any thread: loop::post.) Throws `wrong_thread` where no loop runs.

@@ -54,7 +54,7 @@ outcome<T> take_outcome(Child& child) {
   } else if constexpr (std::is_reference_v<T>) {
     return &child.take();
   } else {
-    return child.take();
+    return outcome<T>(std::in_place, child.take());
   }
 }
 

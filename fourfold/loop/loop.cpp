@@ -124,15 +124,19 @@ void loop::end_remaining_tasks() {
     void wake() noexcept override { rung = true; }
     bool rung = false;
   } patience_ends;
+  bool reported = false;
   if (live_tasks_ != 0 && deadline != never)
     timers_.arm(patience_ends, deadline);
   while (live_tasks_ != 0 || first_ready_ != nullptr) {
     turn(nullptr);
     if (!patience_ends.rung || live_tasks_ == 0)
       continue;
-    patience_ends.rung = false; // once
-    report_remaining_tasks();
+    if (!std::exchange(reported, true))
+      report_remaining_tasks();
     scope_->cancel_through_shields();
+    // Again, for shields that clean-up has opened since.
+    patience_ends.rung = false;
+    timers_.arm(patience_ends, clock::now() + options_.patience);
   }
   timers_.withdraw(patience_ends);
 }

@@ -178,6 +178,10 @@ struct unwrapped_task<task<T>> {
   using type = T;
 };
 
+/// What a body computes that is called with the arguments as they are, references among them.
+template <class Body, class... A>
+using body_call_result_t = typename unwrapped_task<std::invoke_result_t<Body&, A...>>::type;
+
 } // namespace detail
 
 /// The result of calling `f(args...)`: `T` both for a function that returns `T` and for a coroutine function

@@ -11,6 +11,8 @@ timeout_scope::timeout_scope(clock::time_point deadline)
 void timeout_scope::reschedule(clock::time_point deadline) {
   if (expired())
     throw error("timeout_scope: moved after it had expired");
+  if (&context_.owner() != loop::current_or_null())
+    throw wrong_thread("timeout_scope: it belongs to another loop's thread");
   detail::timer_queue& timers = loop::current().timers();
   timers.withdraw(*this);
   if (deadline != never)

@@ -8,6 +8,7 @@
 #include <fourfold/loop/task.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <utility>
 
 namespace fourfold {
@@ -25,7 +26,8 @@ class timeout_scope final : private waiter {
   [[nodiscard]] clock::time_point deadline() const noexcept { return deadline_; }
   /// Whether that has happened.
   [[nodiscard]] bool expired() const noexcept { return scope_.cancel_requested(); }
-  /// Moves the limit, `never` takes it away. Throws `error` once it has expired.
+  /// Moves the limit, `never` takes it away. Throws `error` once it has expired, `wrong_thread` on another
+  /// thread than its loop's.
   void reschedule(clock::time_point deadline);
   template <class Rep, class Period>
   void reschedule(std::chrono::duration<Rep, Period> from_now) {
@@ -60,7 +62,7 @@ task<T> cancelled_at(clock::time_point deadline, task<T> work) {
 }
 
 template <class Body>
-task<call_result_t<Body&, timeout_scope&>> with_deadline(clock::time_point deadline, Body body) {
+task<body_call_result_t<Body, timeout_scope&>> with_deadline(clock::time_point deadline, Body body) {
   timeout_scope scope(deadline);
   try {
     co_return co_await body(scope);

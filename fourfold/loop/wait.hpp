@@ -49,16 +49,18 @@ task<std::vector<std::size_t>> wait_in(std::span<future<T>> futures, return_when
       watchers.push_back(await_readiness(one));
     struct stop_when_enough {
       child_scope* watching;
-      std::span<future<T>> futures;
+      const future<T>* watched;
       return_when when;
       void operator()(kept_child<void, stop_when_enough>&) const noexcept {
-        if (enough_are_ready(futures, when))
+        if (when == return_when::all_completed || !watched->ready())
+          return;
+        if (when == return_when::first_completed || watched->exception())
           watching->scope().cancel();
       }
     };
     child_list<void, stop_when_enough> children(
         scope, watchers, child_scope::on_failure::cancel_the_rest,
-        [&](std::size_t) { return stop_when_enough{&scope, futures, when}; });
+        [&](std::size_t i) { return stop_when_enough{&scope, &futures[i], when}; });
     co_await scope.join();
     scope.leave_and_rethrow();
   }
@@ -79,7 +81,8 @@ task<std::vector<std::size_t>> wait_in(std::span<future<T>> futures, return_when
 ///   for (std::size_t i : co_await wait(calls, return_when::first_completed))
 ///     use(calls[i].get());
 ///
-/// The futures, of any place, must stay where they are until it returns, with nobody else waiting on them. With a time
+/// The futures, of any place, must be valid and stay where they are until it returns, with nobody else waiting on
+/// them; `first_failed` counts as having seen their exceptions. With a time
 /// limit: `timeout(1s, wait(calls))`. Cancellation-aware: yes, and leaves the work alone. Threads: the loop's.
 template <class T>
 task<std::vector<std::size_t>> wait(std::span<future<T>> futures,
