@@ -32,7 +32,7 @@ struct noted_waiter final : waiter {
 
 /// A queue and waiters for it, numbered from 0.
 class timer_queue : public testing::Test {
- protected:
+ public:
   waiter& operator[](int number) { return noted(number); }
   noted_waiter& noted(int number) {
     while (waiters_.size() <= static_cast<std::size_t>(number))
