@@ -56,6 +56,8 @@ std::minstd_rand::result_type scattered(std::uint64_t seed) noexcept {
 constexpr auto poll_interval = std::chrono::microseconds(50);
 // How many ready items run between two looks at the clock.
 constexpr std::size_t batch = 64;
+// Between two looks for new shields at the end of run(), which otherwise would keep it busy.
+constexpr auto shortest_patience = std::chrono::milliseconds(1);
 
 } // namespace
 
@@ -118,26 +120,26 @@ void loop::run_until_ready(const detail::future_state_base& result) {
 
 void loop::end_remaining_tasks() {
   scope_->cancel();
-  const auto deadline = options_.patience >= never - clock::now() ? never : clock::now() + options_.patience;
-  // Wakes the loop when the patience ends; what it does then is done below.
+  // It acts in wake() itself, after which the turn of the loop may go to sleep at once.
   struct alarm final : waiter {
-    void wake() noexcept override { rung = true; }
-    bool rung = false;
-  } patience_ends;
-  bool reported = false;
-  if (live_tasks_ != 0 && deadline != never)
-    timers_.arm(patience_ends, deadline);
-  while (live_tasks_ != 0 || first_ready_ != nullptr) {
-    turn(nullptr);
-    if (!patience_ends.rung || live_tasks_ == 0)
-      continue;
-    if (!std::exchange(reported, true))
-      report_remaining_tasks();
-    scope_->cancel_through_shields();
-    // Again, for shields that clean-up has opened since.
-    patience_ends.rung = false;
+    explicit alarm(loop& owner) noexcept : ending(owner) {}
+    void wake() noexcept override {
+      if (ending.live_tasks_ == 0)
+        return;
+      if (!std::exchange(reported, true))
+        ending.report_remaining_tasks();
+      ending.scope_->cancel_through_shields();
+      // Again, for shields that clean-up opens from here on. There is room: this alarm's own place.
+      ending.timers_.arm(*this, clock::now() +
+                                    std::max<clock::duration>(ending.options_.patience, shortest_patience));
+    }
+    loop& ending;
+    bool reported = false;
+  } patience_ends(*this);
+  if (live_tasks_ != 0 && options_.patience < never - clock::now())
     timers_.arm(patience_ends, clock::now() + options_.patience);
-  }
+  while (live_tasks_ != 0 || first_ready_ != nullptr)
+    turn(nullptr);
   timers_.withdraw(patience_ends);
 }
 
