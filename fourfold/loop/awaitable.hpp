@@ -31,7 +31,9 @@ concept awaiter = requires(A& a, std::coroutine_handle<> h) {
 } // namespace detail
 
 /// What `co_await` takes in a task: a task, a future, an operation of a primitive, anything of yours with an
-/// `operator co_await` or the three functions of an awaiter.
+/// `operator co_await` or the three functions of an awaiter. An awaiter that suspends parks a waiter
+/// (`awaitable_operation`), so that it can be cancelled and the task goes on on its loop; one of another library,
+/// which would resume the handle itself, is awaited by way of a promise and its future (docs/asio.md).
 template <class A>
 concept awaitable = detail::awaiter<std::remove_reference_t<decltype(detail::awaiter_of(std::declval<A>()))>>;
 
