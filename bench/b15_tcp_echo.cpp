@@ -2,7 +2,7 @@
 #include "support/echo_server.hpp"
 
 #include <fourfold/io/tcp.hpp>
-#include <fourfold/loop/loop.hpp>
+#include <fourfold/loop/run.hpp>
 #include <fourfold/loop/task.hpp>
 #include <fourfold/loop/task_group.hpp>
 

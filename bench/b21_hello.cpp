@@ -1,5 +1,5 @@
 // B21: the smallest program that waits and says something, with the headers that it needs.
-#include <fourfold/loop/loop.hpp>
+#include <fourfold/loop/run.hpp>
 #include <fourfold/loop/sleep.hpp>
 #include <fourfold/loop/task.hpp>
 

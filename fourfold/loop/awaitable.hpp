@@ -69,7 +69,7 @@ auto as_task(A&& awaited) {
   if constexpr (std::is_lvalue_reference_v<A>) {
     return detail::await_borrowed(awaited);
   } else {
-    return detail::await_owned<A>(std::move(awaited));
+    return detail::await_owned<A>(std::forward<A>(awaited));
   }
 }
 
