@@ -123,6 +123,9 @@ void loop::end_remaining_tasks() {
   // It acts in wake() itself, after which the turn of the loop may go to sleep at once.
   struct alarm final : waiter {
     explicit alarm(loop& owner) noexcept : ending(owner) {}
+    alarm(const alarm&) = delete;
+    alarm& operator=(const alarm&) = delete;
+    ~alarm() { ending.timers_.withdraw(*this); } // also when a turn throws
     void wake() noexcept override {
       if (ending.live_tasks_ == 0)
         return;
@@ -140,7 +143,6 @@ void loop::end_remaining_tasks() {
     timers_.arm(patience_ends, clock::now() + options_.patience);
   while (live_tasks_ != 0 || first_ready_ != nullptr)
     turn(nullptr);
-  timers_.withdraw(patience_ends);
 }
 
 void loop::report_remaining_tasks() noexcept {
