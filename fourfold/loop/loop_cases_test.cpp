@@ -191,6 +191,9 @@ int lowest_free_descriptor() {
 
 TEST(loop, that_gets_no_descriptor_throws_and_one_that_gets_too_few_leaks_none) {
   // UndefinedBehaviorSanitizer needs a descriptor for its first look at a type.
+  {
+    const loop first;
+  }
   EXPECT_EQ(std::system_error(EMFILE, std::generic_category()).code(), std::errc::too_many_files_open);
   const int lowest = lowest_free_descriptor();
   bool made = false;
