@@ -27,4 +27,15 @@ inline void pause() noexcept {
 #endif
 }
 
+/// Looks up to `times` times, with a pause after each, before a sleep is worth it: true as soon as `look()` is.
+template <class Look>
+bool spin(int times, Look&& look) noexcept(noexcept(look())) {
+  for (int i = 0; i < times; ++i) {
+    if (look())
+      return true;
+    pause();
+  }
+  return false;
+}
+
 } // namespace fourfold::detail

@@ -15,11 +15,8 @@ semaphore::semaphore(std::ptrdiff_t initial, std::ptrdiff_t maximum)
 void semaphore::acquire(const wait_limit& limit) {
   // A permit is often back before a sleep could begin.
   constexpr int spins = 64;
-  for (int i = 0; i < spins && !limit.token.cancellation_requested(); ++i) {
-    if (try_acquire())
-      return;
-    detail::pause();
-  }
+  if (!limit.token.cancellation_requested() && detail::spin(spins, [this] { return try_acquire(); }))
+    return;
   wait_blocking(acquire_operation{*this}, limit);
 }
 
