@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fourfold/base/thread_annotations.hpp>
 #include <fourfold/sync/semaphore.hpp>
 
 #include <chrono>
@@ -19,20 +20,20 @@ namespace fourfold {
 /// Cancellation-aware: yes, both forms. Resumes: a coroutine on its own loop. Threads: any; unlocked by who
 /// holds it. Destruction while somebody waits is misuse and aborts. Unlocking one that is not locked throws
 /// `released_too_often`.
-class mutex {
+class FOURFOLD_CAPABILITY("mutex") mutex {
  public:
   mutex() = default;
 
-  void lock() { permit_.acquire(); }
+  void lock() FOURFOLD_ACQUIRE() { permit_.acquire(); }
   /// Throws `timed_out` or `cancelled`, not holding the mutex.
-  void lock(const wait_limit& limit) { permit_.acquire(limit); }
-  [[nodiscard]] bool try_lock() noexcept { return permit_.try_acquire(); }
+  void lock(const wait_limit& limit) FOURFOLD_ACQUIRE() { permit_.acquire(limit); }
+  [[nodiscard]] bool try_lock() noexcept FOURFOLD_TRY_ACQUIRE(true) { return permit_.try_acquire(); }
   template <class Rep, class Period>
-  [[nodiscard]] bool try_lock_for(std::chrono::duration<Rep, Period> duration) {
+  [[nodiscard]] bool try_lock_for(std::chrono::duration<Rep, Period> duration) FOURFOLD_TRY_ACQUIRE(true) {
     return try_lock_until(deadline_after(duration));
   }
-  [[nodiscard]] bool try_lock_until(clock::time_point deadline);
-  void unlock() { permit_.release(); }
+  [[nodiscard]] bool try_lock_until(clock::time_point deadline) FOURFOLD_TRY_ACQUIRE(true);
+  void unlock() FOURFOLD_RELEASE() { permit_.release(); }
 
   [[nodiscard]] auto async_lock() noexcept { return permit_.async_acquire(); }
   /// Awaits the lock and returns a `std::unique_lock<mutex>` that holds it.
@@ -41,13 +42,17 @@ class mutex {
   }
 
  private:
+  friend class condition;
+
   struct scoped_lock_operation {
     mutex& self;
-    bool try_now() noexcept { return self.try_lock(); }
-    bool park(waiter& w) noexcept { return self.permit_.park(w); }
+    bool try_now() noexcept { return self.permit_.try_acquire(); }
+    bool park(waiter& w) noexcept { return self.park(w); }
     parking_place& place() noexcept { return self.permit_.waiting_; }
     std::unique_lock<mutex> result(wake_reason) noexcept { return {self, std::adopt_lock}; }
   };
+
+  bool park(waiter& w) noexcept { return permit_.park(w); }
 
   semaphore permit_{1, 1};
 };
