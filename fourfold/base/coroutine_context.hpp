@@ -57,6 +57,13 @@ class coroutine_context : public ready_item {
       throw_no_context();
     return *current_;
   }
+  /// Who runs now, as far as holding a lock goes: the chain of coroutines, or the thread where none runs. Only
+  /// compared, never followed.
+  [[nodiscard]] static const void* current_owner() noexcept {
+    if (current_ != nullptr)
+      return current_;
+    return static_cast<const void*>(&current_); // an address that no other living thread has
+  }
   /// For the loop: names the context that it resumes.
   static void set_current(coroutine_context* context) noexcept { current_ = context; }
 

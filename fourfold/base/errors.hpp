@@ -90,6 +90,12 @@ class released_too_often : public error {
   using error::error;
 };
 
+/// A lock was unlocked by somebody who does not hold it, or a wait needs a lock that is not held.
+class not_the_owner : public error {
+ public:
+  using error::error;
+};
+
 /// Encoded bytes do not make sense: too short, too long, or a length, tag or flag that cannot be.
 class decode_error : public error {
  public:

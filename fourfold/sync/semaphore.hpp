@@ -29,6 +29,8 @@ class semaphore {
 
   /// `initial` permits, 0 <= initial <= maximum; std::invalid_argument otherwise.
   explicit semaphore(std::ptrdiff_t initial, std::ptrdiff_t maximum = unlimited);
+  /// One that has all its permits and never more: a release too many is an error.
+  [[nodiscard]] static semaphore bounded(std::ptrdiff_t permits) { return semaphore(permits, permits); }
   semaphore(const semaphore&) = delete;
   semaphore& operator=(const semaphore&) = delete;
 
@@ -58,6 +60,7 @@ class semaphore {
 
  private:
   friend class mutex;
+  friend class recursive_mutex;
 
   struct acquire_operation {
     semaphore& self;

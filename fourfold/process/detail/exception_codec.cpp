@@ -55,6 +55,7 @@ const std::array known_types{
     plain<broken_promise>(),
     with_text<decode_error>(),
     with_text<released_too_often>(),
+    with_text<not_the_owner>(),
 };
 
 constexpr std::uint8_t system_error_tag = 254;
