@@ -10,6 +10,7 @@
 #include <fourfold/base/errors.hpp>
 #include <fourfold/base/generator.hpp>
 #include <fourfold/base/lost_error.hpp>
+#include <fourfold/base/thread_annotations.hpp>
 #include <fourfold/base/wait_limit.hpp>
 #include <fourfold/io/ip_endpoint.hpp>
 #include <fourfold/io/tcp.hpp>
@@ -31,10 +32,15 @@
 #include <fourfold/place/executor.hpp>
 #include <fourfold/place/map.hpp>
 #include <fourfold/process/process_pool.hpp>
+#include <fourfold/sync/barrier.hpp>
+#include <fourfold/sync/condition.hpp>
 #include <fourfold/sync/event.hpp>
 #include <fourfold/sync/future.hpp>
+#include <fourfold/sync/latch.hpp>
+#include <fourfold/sync/lock_scope.hpp>
 #include <fourfold/sync/mutex.hpp>
 #include <fourfold/sync/queue.hpp>
+#include <fourfold/sync/recursive_mutex.hpp>
 #include <fourfold/sync/semaphore.hpp>
 #include <fourfold/thread/global_lock.hpp>
 #include <fourfold/thread/thread_pool.hpp>
