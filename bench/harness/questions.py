@@ -163,6 +163,59 @@ B06 = Measurement(
     about="three threads",
 )  # fmt: skip
 
+QUEUES = ("std", "tbb", "moodycamel")
+
+
+def b07_locks(name, threads, placement, about):
+    def figure(lock):
+        text = f"{lock.replace('_', ' ')}, {about}, locked and unlocked"
+        aims = (times_faster(1, "std", ["std"]),) if threads == 1 else ()
+        return Figure(f"B07.{lock}{name}", lock, text, "ns", LOWER, aims)
+
+    return Measurement(
+        sides=(ours("b07_locks"), Side("std", "std_b07_locks")),
+        figures=(figure("mutex"), figure("recursive_mutex"), figure("semaphore")),
+        placement=placement,
+        arguments=("--threads", str(threads)),
+        about=about,
+    )
+
+
+def b07_queue(name, threads, placement, about):
+    return Measurement(
+        sides=(ours("b07_queue"), *(Side(peer, f"{peer}_b07_queue") for peer in QUEUES)),
+        figures=(
+            Figure(f"B07.queue{name}", "queue", f"queue, {about}, per item", "ns", LOWER,
+                   (times_faster(1, "the best peer", QUEUES),)),
+        ),
+        placement=placement,
+        arguments=("--threads", str(threads)),
+        about=about,
+    )  # fmt: skip
+
+
+def b07_coroutines(name, coroutines, about):
+    return Measurement(
+        sides=(ours("b07_coroutines"),),
+        figures=tuple(
+            Figure(f"B07.{metric}.coroutines{name}", metric, f"{metric}, {about}", "ns", LOWER)
+            for metric in ("mutex", "semaphore", "queue")
+        ),
+        placement="one_cpu",
+        arguments=("--threads", str(coroutines)),
+        about=about,
+    )
+
+
+B07 = (
+    b07_locks("", 1, "one_cpu", "one thread"),
+    b07_locks(".contended", 2, "free", "two threads on as many CPUs as there are"),
+    b07_queue("", 1, "one_cpu", "one thread"),
+    b07_queue(".contended", 2, "free", "two producers and two consumers"),
+    b07_coroutines("", 1, "one coroutine"),
+    b07_coroutines(".contended", 2, "two coroutines of one loop that take turns"),
+)
+
 THREAD_POOLS = (
     ours("b08_thread_pool"),
     Side("asio", "asio_b08_thread_pool"),
@@ -320,7 +373,8 @@ def size(metric, aims=()):
 
 
 SIZES = ours("b21_sizes")
-ALONE = ("task", "task_group", "ip_endpoint", "event", "queue", "cancellation_source", "cancellation_token", "global_lock",
+LIKE_STD = ("mutex", "recursive_mutex", "semaphore", "condition", "barrier", "latch", "future", "promise")
+ALONE = ("task", "task_group", "ip_endpoint", "event", "queue", "priority_queue", "cancellation_source", "cancellation_token", "global_lock",
          "thread_pool", "process_pool")  # fmt: skip
 
 
@@ -333,7 +387,7 @@ B21 = (
     Measurement((SIZES, Side("asio", "asio_b21_sizes"), Side("libuv", "libuv_b21_sizes")),
                 (size("loop"), size("tcp_stream"), size("tcp_listener")), "one_cpu"),
     Measurement((SIZES, Side("std", "std_b21_sizes")),
-                (size("mutex"), size("semaphore"), size("future"), size("promise")), "one_cpu"),
+                tuple(map(size, LIKE_STD)), "one_cpu"),
     Measurement((SIZES,), tuple(map(size, ALONE)), "one_cpu"),
     Measurement(
         sides=(
@@ -350,7 +404,7 @@ B21 = (
     ),
 )  # fmt: skip
 
-ALL = (B01, B02, B03, B04, B05, B06, *B08, *B10, B11, *B15, *B16, *B18, *B21)
+ALL = (B01, B02, B03, B04, B05, B06, *B07, *B08, *B10, B11, *B15, *B16, *B18, *B21)
 
 
 def ids():
