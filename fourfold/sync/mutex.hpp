@@ -24,7 +24,10 @@ class FOURFOLD_CAPABILITY("mutex") mutex {
  public:
   mutex() = default;
 
-  void lock() FOURFOLD_ACQUIRE() { permit_.acquire(); }
+  void lock() FOURFOLD_ACQUIRE() {
+    if (!permit_.try_acquire())
+      permit_.acquire();
+  }
   /// Throws `timed_out` or `cancelled`, not holding the mutex.
   void lock(const wait_limit& limit) FOURFOLD_ACQUIRE() { permit_.acquire(limit); }
   [[nodiscard]] bool try_lock() noexcept FOURFOLD_TRY_ACQUIRE(true) { return permit_.try_acquire(); }
@@ -33,7 +36,10 @@ class FOURFOLD_CAPABILITY("mutex") mutex {
     return try_lock_until(deadline_after(duration));
   }
   [[nodiscard]] bool try_lock_until(clock::time_point deadline) FOURFOLD_TRY_ACQUIRE(true);
-  void unlock() FOURFOLD_RELEASE() { permit_.release(); }
+  void unlock() FOURFOLD_RELEASE() {
+    if (!permit_.try_release_only())
+      permit_.release();
+  }
 
   [[nodiscard]] auto async_lock() noexcept { return permit_.async_acquire(); }
   /// Awaits the lock and returns a `std::unique_lock<mutex>` that holds it.

@@ -26,7 +26,8 @@ void recursive_mutex::unlock() {
   if (--depth_ != 0)
     return;
   owner_.store(nullptr, std::memory_order_relaxed);
-  permit_.release();
+  if (!permit_.try_release_only())
+    permit_.release();
 }
 
 } // namespace fourfold

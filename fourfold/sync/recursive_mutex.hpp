@@ -29,13 +29,20 @@ class FOURFOLD_CAPABILITY("recursive_mutex") recursive_mutex {
  public:
   recursive_mutex() = default;
 
-  void lock() FOURFOLD_ACQUIRE() { lock(wait_limit()); }
+  void lock() FOURFOLD_ACQUIRE() {
+    if (!try_lock())
+      lock(wait_limit());
+  }
   /// Throws `timed_out` or `cancelled`, not having locked it.
   void lock(const wait_limit& limit) FOURFOLD_ACQUIRE();
   [[nodiscard]] bool try_lock() noexcept FOURFOLD_TRY_ACQUIRE(true) {
-    if (!held_by_caller() && !permit_.try_acquire())
-      return false;
-    enter();
+    const void* caller = coroutine_context::current_owner();
+    if (owner_.load(std::memory_order_relaxed) != caller) { // as in held_by_caller()
+      if (!permit_.try_acquire())
+        return false;
+      owner_.store(caller, std::memory_order_relaxed);
+    }
+    ++depth_;
     return true;
   }
   template <class Rep, class Period>
