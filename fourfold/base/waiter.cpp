@@ -17,9 +17,19 @@ void set_this_thread_blocking_observer(blocking_observer* observer) noexcept {
 void throw_cancelled() { throw cancelled(); }
 
 bool thread_waiter::parked_until(clock::time_point deadline) noexcept {
-  while (woken_.load(std::memory_order_acquire) == 0) {
-    if (!detail::futex_wait(woken_, 0, deadline))
-      return woken_.load(std::memory_order_acquire) != 0;
+  // A lock or an item that goes from hand to hand between running threads is there before a sleep could begin.
+  constexpr int spins = 100;
+  for (int i = 0; i < spins; ++i) {
+    if (state_.load(std::memory_order_acquire) == woken)
+      return true;
+    detail::pause();
+  }
+  std::uint32_t expected = awake; // or asleep, from an earlier call
+  // Relaxed: nothing is published. Who wakes after this sees it and makes the system call.
+  state_.compare_exchange_strong(expected, asleep, std::memory_order_relaxed);
+  while (state_.load(std::memory_order_acquire) != woken) {
+    if (!detail::futex_wait(state_, asleep, deadline))
+      return state_.load(std::memory_order_acquire) == woken;
   }
   return true;
 }
