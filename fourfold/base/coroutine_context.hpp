@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fourfold/base/context_bindings.hpp>
 #include <fourfold/base/waiter.hpp>
 
 #include <coroutine>
@@ -45,7 +46,9 @@ class scheduler {
 /// Belongs to its loop's thread; only wake-ups come from elsewhere, through the scheduler.
 class coroutine_context : public ready_item {
  public:
-  explicit coroutine_context(scheduler& owner) noexcept : scheduler_(&owner) {}
+  /// Inherits what is bound where it is made.
+  explicit coroutine_context(scheduler& owner) noexcept
+      : scheduler_(&owner), bindings_(shared_bindings().release()) {}
   coroutine_context(const coroutine_context&) = delete;
   coroutine_context& operator=(const coroutine_context&) = delete;
 
@@ -69,6 +72,13 @@ class coroutine_context : public ready_item {
 
   [[nodiscard]] scheduler& owner() const noexcept { return *scheduler_; }
 
+  /// Where what is bound for the running coroutine stands, or else for this thread; it holds a reference.
+  [[nodiscard]] static const detail::context_node*& bindings_slot() noexcept {
+    return current_ != nullptr ? current_->bindings_ : thread_bindings_;
+  }
+  /// What is bound for this one.
+  [[nodiscard]] context_bindings bindings() const noexcept { return shared(bindings_); }
+
   /// True when the next suspension point is to throw `cancelled`.
   [[nodiscard]] bool cancellation_due() const noexcept { return cancellation_due_; }
   /// Sets or clears that; setting it interrupts the present wait. Loop thread.
@@ -83,18 +93,35 @@ class coroutine_context : public ready_item {
   [[nodiscard]] std::coroutine_handle<> resume_point() const noexcept { return resume_point_; }
   [[nodiscard]] const coroutine_waiter* waiting() const noexcept { return waiting_; }
 
+  /// What is bound for whoever runs on this thread now.
+  [[nodiscard]] static context_bindings shared_bindings() noexcept { return shared(bindings_slot()); }
+
  protected:
-  ~coroutine_context() = default;
+  ~coroutine_context() { static_cast<void>(context_bindings(bindings_)); }
 
  private:
   [[noreturn]] static void throw_no_context();
+  static context_bindings shared(const detail::context_node* node) noexcept {
+    if (node != nullptr)
+      node->add_reference();
+    return context_bindings(node);
+  }
   static constinit inline thread_local coroutine_context* current_ = nullptr;
+  // Without a destructor: whoever binds on a thread takes it back there.
+  static constinit inline thread_local const detail::context_node* thread_bindings_ = nullptr;
 
   scheduler* scheduler_;
+  const detail::context_node* bindings_;
   std::coroutine_handle<> resume_point_;
   coroutine_waiter* waiting_ = nullptr;
   bool cancellation_due_ = false;
 };
+
+/// What is bound here (see `context_value`): what an executor keeps with a call that is submitted here, and
+/// installs around it with a `context_scope`.
+[[nodiscard]] inline context_bindings current_context() noexcept {
+  return coroutine_context::shared_bindings();
+}
 
 /// A suspended coroutine; waking it posts its context to its loop.
 class coroutine_waiter : public waiter {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fourfold/base/context_value.hpp>
 #include <fourfold/loop/task.hpp>
 #include <fourfold/process/detail/call_thunk.hpp>
 #include <fourfold/process/detail/process_call.hpp>
@@ -129,6 +130,7 @@ auto process_pool::submit(F&& f, A&&... arguments) {
   auto call = detail::make_state<detail::typed_process_call<result>>(
       core_, thunk::is_coroutine ? detail::call_kind::coroutine : detail::call_kind::function);
   encoder out(call->payload());
+  encode_context(out);
   out.write(thunk_address.module, thunk_address.offset);
   detail::encode_callable<function>(out, f);
   out.write(carried(std::forward<A>(arguments)...));

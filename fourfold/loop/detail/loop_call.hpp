@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fourfold/base/context_scope.hpp>
 #include <fourfold/base/small_lock.hpp>
 #include <fourfold/loop/cancel_scope.hpp>
 #include <fourfold/loop/task.hpp>
@@ -104,6 +105,7 @@ class loop_call final : public future_state<T>, private loop_call_host, public r
       end([]() -> T { throw cancelled(); });
       return false;
     }
+    const context_scope bound(this->bindings()); // no coroutine runs yet, so it is this thread's for a moment
     if constexpr (is_coroutine) {
       try {
         work_.emplace((*bound_)());

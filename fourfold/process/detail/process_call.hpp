@@ -31,7 +31,7 @@ class process_call : public list_links {
   virtual void abandon() noexcept = 0;
 
   [[nodiscard]] call_kind kind() const noexcept { return kind_; }
-  /// The code address of its thunk and the encoded arguments.
+  /// What is bound where it was submitted, the code address of its thunk, and the encoded arguments.
   [[nodiscard]] byte_buffer& payload() noexcept { return payload_; }
   /// The payload in sealed memory instead, if it is too large for a ring.
   unique_fd large_payload;

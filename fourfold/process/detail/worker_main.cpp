@@ -1,3 +1,4 @@
+#include <fourfold/base/context_value.hpp>
 #include <fourfold/base/cpu_count.hpp>
 #include <fourfold/loop/async_descriptor.hpp>
 #include <fourfold/loop/loop.hpp>
@@ -97,6 +98,7 @@ class worker {
     result_.clear();
     try {
       decoder in(payload_.bytes());
+      const context_scope bound(decode_context(in));
       thunk_of<function_thunk>(in)(in, result_);
       send(result_kind::value, number, begin);
     } catch (...) {
@@ -108,6 +110,7 @@ class worker {
     const auto begin = clock::now();
     try {
       decoder in(payload_.bytes());
+      const context_scope bound(decode_context(in)); // inherited by the spawned task
       coroutines_.emplace(number, spawn(run_coroutine(number, thunk_of<coroutine_thunk>(in)(in), begin)));
     } catch (...) {
       send_exception(number, begin);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <fourfold/base/cancellation.hpp>
+#include <fourfold/base/coroutine_context.hpp>
 #include <fourfold/base/errors.hpp>
 #include <fourfold/sync/future_state.hpp>
 
@@ -46,6 +47,8 @@ class pool_job {
     return phase_.load(std::memory_order_relaxed) == phase::cancelled;
   }
   [[nodiscard]] cancellation_token token() noexcept { return cancellation_.token(); }
+  /// What was bound where it was submitted; leaves nothing.
+  [[nodiscard]] context_bindings take_bindings() noexcept { return std::move(bindings_); }
 
   /// The injection queue's link.
   pool_job* next = nullptr;
@@ -53,7 +56,7 @@ class pool_job {
  protected:
   enum class phase : std::uint8_t { queued, running, cancelled };
 
-  explicit pool_job(pool_core& core) noexcept : core_(&core) {}
+  explicit pool_job(pool_core& core) noexcept : core_(&core), bindings_(current_context()) {}
   ~pool_job() = default;
 
   bool leave_queue(phase to) noexcept {
@@ -75,6 +78,7 @@ class pool_job {
  private:
   // Compared only: the pool may be gone once the call is done.
   pool_core* core_;
+  context_bindings bindings_;
   std::atomic<phase> phase_{phase::queued};
   cancellation_source cancellation_;
 };

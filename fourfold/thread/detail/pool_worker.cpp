@@ -1,3 +1,4 @@
+#include <fourfold/base/context_scope.hpp>
 #include <fourfold/base/futex.hpp>
 #include <fourfold/thread/detail/pool_core.hpp>
 #include <fourfold/thread/detail/pool_worker.hpp>
@@ -179,6 +180,7 @@ void pool_worker::execute(pool_job& job) noexcept {
 
 void pool_worker::run_claimed(pool_job& job) noexcept {
   const current_cancellation_scope cancellation(job.token());
+  const context_scope bound(job.take_bindings());
   job.run(counters_.finished);
 }
 
