@@ -6,6 +6,7 @@
 #include <fourfold/base/cancellation.hpp>
 #include <fourfold/base/clock.hpp>
 #include <fourfold/base/codec.hpp>
+#include <fourfold/base/context_value.hpp>
 #include <fourfold/base/cpu_count.hpp>
 #include <fourfold/base/errors.hpp>
 #include <fourfold/base/generator.hpp>
@@ -29,8 +30,11 @@
 #include <fourfold/loop/task_group.hpp>
 #include <fourfold/loop/timeout.hpp>
 #include <fourfold/loop/wait.hpp>
+#include <fourfold/place/as_completed.hpp>
+#include <fourfold/place/blocking_wait.hpp>
 #include <fourfold/place/executor.hpp>
 #include <fourfold/place/map.hpp>
+#include <fourfold/place/retry.hpp>
 #include <fourfold/process/process_pool.hpp>
 #include <fourfold/sync/barrier.hpp>
 #include <fourfold/sync/condition.hpp>
