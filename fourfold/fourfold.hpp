@@ -3,6 +3,7 @@
 /// \file
 /// Everything: one await, and the local places to run. Each header can be included by itself.
 
+#include <fourfold/base/attachment.hpp>
 #include <fourfold/base/cancellation.hpp>
 #include <fourfold/base/clock.hpp>
 #include <fourfold/base/codec.hpp>
