@@ -85,6 +85,8 @@ class typed_process_call final : public future_state<R>, public process_call {
     this->drop_reference();
   }
   void end_with(std::exception_ptr exception) noexcept override {
+    static_cast<void>(
+        payload().take_attachments()); // shared memory goes with the call, however long the future lives
     this->set_exception(std::move(exception));
     this->drop_reference();
   }

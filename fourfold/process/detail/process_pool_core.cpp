@@ -126,9 +126,13 @@ void process_pool_core::end_books(process_call& call) noexcept {
 
 void process_pool_core::submit(process_call& call) {
   try {
+    require_few_attachments(call.payload());
     if (call.payload().size() > ring_bytes / 4) {
       call.large_payload = make_sealed_message(call.payload().bytes());
+      attachment_list kept = call.payload().take_attachments();
       call.payload() = {};
+      for (auto& one : kept)
+        call.payload().attach(std::move(one));
     }
     const std::lock_guard guard(lock_);
     wake_list to_wake(*this);
@@ -258,12 +262,14 @@ bool process_pool_core::collect(worker_slot& slot) {
 
 void process_pool_core::handle_result(worker_slot& slot, const message_header& header) {
   process_call* call = nullptr;
+  attachment_list sent; // unmapped, if they did not come back, after the call has ended
   {
     const std::lock_guard guard(lock_);
     wake_list to_wake(*this);
     call = slot.ended(header.number);
     if (call == nullptr)
       throw decode_error("a worker sent a result for a call that it does not have");
+    sent = call->payload().take_attachments();
     ++statistics_.finished;
     if (call->kind() == call_kind::function) {
       const auto duration = static_cast<double>(header.duration);
@@ -274,6 +280,7 @@ void process_pool_core::handle_result(worker_slot& slot, const message_header& h
     end_books(*call);
     hand_out(to_wake);
   }
+  slot.recognise(sent);
   std::span<const std::byte> bytes;
   try {
     bytes = slot.payload();
@@ -281,7 +288,7 @@ void process_pool_core::handle_result(worker_slot& slot, const message_header& h
     // No memory for a large result, or a large result that is none.
     return call->end_with(std::current_exception());
   }
-  decoder in(bytes);
+  decoder in(bytes, slot.attachments());
   switch (static_cast<result_kind>(header.kind)) {
   case result_kind::value: call->end_with_value(in); return;
   case result_kind::exception: break;

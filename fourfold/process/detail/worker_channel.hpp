@@ -27,8 +27,17 @@ enum class result_kind : std::uint32_t {
 /// socket.
 inline constexpr std::uint32_t through_descriptor = 0x100;
 
+/// Set in a kind whose values have attachments: their descriptors come through the socket as well, after that of
+/// the payload, in one message with it.
+inline constexpr std::uint32_t with_attachments = 0x200;
+
 /// Whom a worker wakes when it has written a result.
 enum class result_bell : std::uint32_t { none = 0, service = 1, driver = 2 };
+
+/// The most descriptors that one message carries; the kernel's limit (SCM_MAX_FD).
+inline constexpr std::size_t most_descriptors = 253;
+/// What a call, a result or a message of a process_pipe may have of them; one more may carry its bytes.
+inline constexpr std::size_t most_attachments = most_descriptors - 1;
 
 /// What a worker and its pool share. Either side sleeps by this protocol: it announces the sleep in a flag
 /// here, looks at its ring once more, and only then sleeps; the other side writes its message, then exchanges
@@ -96,8 +105,14 @@ struct received_message {
   enum class state : std::uint8_t { message, nothing, closed };
   state what = state::nothing;
   std::size_t size = 0;
-  std::array<unique_fd, channel_descriptors::count> descriptors;
+  std::array<unique_fd, most_descriptors> descriptors; ///< the received ones first
 };
+/// Throws `error` if `bytes` have more attachments than can travel with them.
+void require_few_attachments(const byte_buffer& bytes);
+/// Sends the descriptors of a message: that of its payload (or -1) and its attachments. As send_with_descriptors.
+bool send_attached(int socket, int payload, const byte_buffer& attached, bool wait);
+/// Adds received descriptors as attachments.
+void attach_received(byte_buffer& bytes, std::span<unique_fd> descriptors);
 /// Receives one message into `buffer` (longer ones are cut, and more than the expected descriptors closed).
 received_message receive_with_descriptors(int socket, std::span<std::byte> buffer, bool wait);
 

@@ -63,8 +63,8 @@ class worker {
   void run_calls() {
     message_header call;
     while (!finishing_ && calls_.read(call, payload_)) {
-      receive_large_payload(call);
-      switch (static_cast<call_kind>(call.kind & ~through_descriptor)) {
+      receive_descriptors(call);
+      switch (static_cast<call_kind>(call.kind & ~(through_descriptor | with_attachments))) {
       case call_kind::function: run_function(call.number); break;
       case call_kind::coroutine: start_coroutine(call.number); break;
       case call_kind::cancel: cancel_coroutine(call.number); break;
@@ -76,13 +76,18 @@ class worker {
     }
   }
 
-  void receive_large_payload(const message_header& call) {
-    if ((call.kind & through_descriptor) == 0)
+  void receive_descriptors(const message_header& call) {
+    if ((call.kind & (through_descriptor | with_attachments)) == 0)
       return;
     auto message = receive_with_descriptors(descriptors_.socket.get(), payload_byte_, true);
-    const shared_mapping mapping = map_sealed_message(message.descriptors[0].get());
-    payload_.clear();
-    payload_.append(mapping.bytes());
+    std::span<unique_fd> descriptors(message.descriptors);
+    if ((call.kind & through_descriptor) != 0) {
+      const shared_mapping mapping = map_sealed_message(descriptors[0].get());
+      payload_.clear();
+      payload_.append(mapping.bytes());
+      descriptors = descriptors.subspan(1);
+    }
+    attach_received(payload_, descriptors);
   }
 
   template <class Thunk>
@@ -97,38 +102,52 @@ class worker {
     const auto begin = clock::now();
     result_.clear();
     try {
-      decoder in(payload_.bytes());
+      decoder in(payload_.bytes(), payload_.attachments());
       const context_scope bound(decode_context(in));
       thunk_of<function_thunk>(in)(in, result_);
+      require_few_attachments(result_);
       send(result_kind::value, number, begin);
     } catch (...) {
       send_exception(number, begin);
     }
+    let_go();
   }
 
   void start_coroutine(std::uint64_t number) {
     const auto begin = clock::now();
     try {
-      decoder in(payload_.bytes());
+      decoder in(payload_.bytes(), payload_.attachments());
       const context_scope bound(decode_context(in)); // inherited by the spawned task
       coroutines_.emplace(number, spawn(run_coroutine(number, thunk_of<coroutine_thunk>(in)(in), begin)));
     } catch (...) {
       send_exception(number, begin);
     }
+    let_go();
   }
 
   task<> run_coroutine(std::uint64_t number, task<byte_buffer> work, clock::time_point begin) {
     try {
       result_ = co_await std::move(work);
+      require_few_attachments(result_);
       send(result_kind::value, number, begin);
     } catch (...) {
       send_exception(number, begin);
     }
+    let_go();
     // Its future stands in the map; dropping it while this coroutine still runs only drops a reference.
     coroutines_.erase(number);
     // The loop may sleep in serve() with nothing left to wake it when this was the last one.
     if (coroutines_.empty())
       ring_bell(descriptors_.worker_bell.get());
+  }
+
+  /// What travelled beside a call and its result is closed and unmapped here, once the result is on its way:
+  /// nobody waits for that.
+  void let_go() noexcept {
+    if (payload_.has_attachments())
+      payload_.clear();
+    if (result_.has_attachments())
+      result_.clear();
   }
 
   void cancel_coroutine(std::uint64_t number) {
@@ -152,14 +171,17 @@ class worker {
                           .number = number,
                           .duration = static_cast<std::uint64_t>(took)};
     std::span<const std::byte> payload = result_.bytes();
+    unique_fd message;
     if (payload.size() > results_.largest_payload()) {
-      const unique_fd message = make_sealed_message(payload);
-      const std::array<int, 1> descriptor{message.get()};
-      // Waits while too many are in flight; false: the pool has gone, and takes us with it.
-      static_cast<void>(send_with_descriptors(descriptors_.socket.get(), payload_byte_, descriptor, true));
+      message = make_sealed_message(payload);
       header.kind |= through_descriptor;
       payload = {};
     }
+    if (result_.has_attachments())
+      header.kind |= with_attachments;
+    // Waits while too many are in flight; false: the pool has gone, and takes us with it.
+    if (message || result_.has_attachments())
+      static_cast<void>(send_attached(descriptors_.socket.get(), message.get(), result_, true));
     header.size = static_cast<std::uint32_t>(payload.size());
     bool waited = false;
     while (!results_.write(header, payload)) {

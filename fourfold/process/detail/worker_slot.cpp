@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <new>
 
 namespace fourfold::detail {
@@ -14,6 +15,11 @@ namespace {
 
 unique_fd duplicate(int fd) {
   return unique_fd(checked(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "duplicating a descriptor"));
+}
+
+/// Whether descriptors belong to the call's message.
+bool travels_by_socket(process_call& call) noexcept {
+  return call.large_payload || call.payload().has_attachments();
 }
 
 } // namespace
@@ -60,6 +66,7 @@ void worker_slot::handed_over() noexcept {
 void worker_slot::close() noexcept {
   large_payload_ = {};
   large_descriptor_.reset();
+  attachments_.clear();
   results_.reset();
   calls_.reset();
   memory_.reset();
@@ -85,6 +92,8 @@ bool worker_slot::assign(process_call& call) noexcept {
                         .duration = 0};
   if (call.large_payload)
     header.kind |= through_descriptor;
+  if (call.payload().has_attachments())
+    header.kind |= with_attachments;
   const std::uint64_t position = calls_->position();
   try {
     assigned_.push_back(&call);
@@ -92,7 +101,7 @@ bool worker_slot::assign(process_call& call) noexcept {
     return false;
   }
   if (!write(header, call.payload().bytes()) ||
-      (call.large_payload && !send_descriptor(call.large_payload.get(), position))) {
+      (travels_by_socket(call) && !send_descriptors(call, position))) {
     assigned_.pop_back();
     return false;
   }
@@ -118,18 +127,18 @@ bool worker_slot::write(const message_header& header, std::span<const std::byte>
   }
 }
 
-bool worker_slot::send_descriptor(int large_payload, std::uint64_t position) noexcept {
-  const std::byte nothing{};
-  const std::array<int, 1> descriptor{large_payload};
-  const std::span<const std::byte> one(&nothing, 1);
+bool worker_slot::send_descriptors(process_call& call, std::uint64_t position) noexcept {
+  const auto send = [&](bool wait) {
+    return send_attached(socket_.get(), call.large_payload.get(), call.payload(), wait);
+  };
   try {
-    if (send_with_descriptors(socket_.get(), one, descriptor, false))
+    if (send(false))
       return true;
     if (calls_->revoke(position))
       return false;
     // The worker has begun with it and waits for the descriptor, so what is in flight drains; or it has died,
     // and then the call ends with it.
-    static_cast<void>(send_with_descriptors(socket_.get(), one, descriptor, true));
+    static_cast<void>(send(true));
   } catch (const std::system_error&) {
     if (calls_->revoke(position))
       return false;
@@ -140,7 +149,7 @@ bool worker_slot::send_descriptor(int large_payload, std::uint64_t position) noe
 
 bool worker_slot::take_back(process_call& call) noexcept {
   // A message with a descriptor cannot be skipped alone: the descriptor would be taken for the next one's.
-  if (call.large_payload || !calls_->revoke(call.ring_position))
+  if (travels_by_socket(call) || !calls_->revoke(call.ring_position))
     return false;
   static_cast<void>(ended(call.number));
   return true;
@@ -180,17 +189,34 @@ void worker_slot::give_room() const noexcept {
 bool worker_slot::next_result(message_header& header) {
   large_payload_ = {};
   large_descriptor_.reset();
+  attachments_.clear();
   if (!results_->read(header, payload_))
     return false;
-  if ((header.kind & through_descriptor) != 0) {
-    header.kind &= ~through_descriptor;
-    std::array<std::byte, 1> nothing{};
-    auto message = receive_with_descriptors(socket_.get(), nothing, false);
-    if (!message.descriptors[0])
-      throw decode_error("a large result came without its descriptor");
-    large_descriptor_ = std::move(message.descriptors[0]);
+  const std::uint32_t flags = header.kind & (through_descriptor | with_attachments);
+  if (flags == 0)
+    return true;
+  header.kind &= ~flags;
+  std::array<std::byte, 1> nothing{};
+  auto message = receive_with_descriptors(socket_.get(), nothing, false);
+  std::span<unique_fd> descriptors(message.descriptors);
+  if (!descriptors[0])
+    throw decode_error("a result came without its descriptors");
+  if ((flags & through_descriptor) != 0) {
+    large_descriptor_ = std::move(descriptors[0]);
+    descriptors = descriptors.subspan(1);
   }
+  attach_received(payload_, descriptors);
+  attachments_ = payload_.take_attachments();
   return true;
+}
+
+void worker_slot::recognise(const attachment_list& sent) noexcept {
+  for (std::shared_ptr<const attachment>& received : attachments_) {
+    const auto known = std::find_if(sent.begin(), sent.end(),
+                                    [&](const auto& one) { return one->stands_for(received->fd()); });
+    if (known != sent.end())
+      received = *known;
+  }
 }
 
 std::span<const std::byte> worker_slot::payload() {

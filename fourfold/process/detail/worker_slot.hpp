@@ -76,12 +76,16 @@ class worker_slot {
   [[nodiscard]] bool next_result(message_header& header);
   /// Throws what mapping a large one throws: std::system_error, or decode_error for one that is not sealed.
   [[nodiscard]] std::span<const std::byte> payload();
+  /// What came beside those bytes.
+  [[nodiscard]] std::span<std::shared_ptr<const attachment>> attachments() noexcept { return attachments_; }
+  /// Puts what the call had sent in the place of what came back as the same memory.
+  void recognise(const attachment_list& sent) noexcept;
   /// Wakes a worker that sleeps until there is room for a result. After every reading.
   void give_room() const noexcept;
 
  private:
   bool write(const message_header& header, std::span<const std::byte> payload) noexcept;
-  bool send_descriptor(int large_payload, std::uint64_t position) noexcept;
+  bool send_descriptors(process_call& call, std::uint64_t position) noexcept;
   void count(const process_call& call, std::size_t one) noexcept;
 
   std::uint32_t index_;
@@ -102,6 +106,7 @@ class worker_slot {
   std::size_t coroutines_ = 0;
   byte_buffer payload_;
   unique_fd large_descriptor_;
+  attachment_list attachments_;
   shared_mapping large_payload_;
 };
 
