@@ -36,7 +36,11 @@
 #include <fourfold/place/executor.hpp>
 #include <fourfold/place/map.hpp>
 #include <fourfold/place/retry.hpp>
+#include <fourfold/process/process_mutex.hpp>
 #include <fourfold/process/process_pool.hpp>
+#include <fourfold/process/shared_memory.hpp>
+#include <fourfold/process/shared_value.hpp>
+#include <fourfold/process/shared_vector.hpp>
 #include <fourfold/sync/barrier.hpp>
 #include <fourfold/sync/condition.hpp>
 #include <fourfold/sync/event.hpp>
