@@ -37,7 +37,9 @@
 #include <fourfold/place/map.hpp>
 #include <fourfold/place/retry.hpp>
 #include <fourfold/process/process_mutex.hpp>
+#include <fourfold/process/process_pipe.hpp>
 #include <fourfold/process/process_pool.hpp>
+#include <fourfold/process/process_queue.hpp>
 #include <fourfold/process/shared_memory.hpp>
 #include <fourfold/process/shared_value.hpp>
 #include <fourfold/process/shared_vector.hpp>

@@ -75,7 +75,8 @@ struct process_pool_statistics {
 /// exception is unwinding the stack, what has not begun gets `pool_closed` and running workers are killed. If
 /// submit throws, the function was not and will not be run.
 ///
-/// Bad at: calls of less than some microseconds (batch them: `map`), and large arguments (they are copied).
+/// Bad at: calls of less than some microseconds (batch them: `map`), and large arguments (they are copied, unless
+/// they are a shared_vector).
 class process_pool {
  public:
   /// Starts the template and the workers. Throws std::system_error, or `error` when the program cannot serve
