@@ -290,6 +290,33 @@ B11 = Measurement(
 )  # fmt: skip
 
 
+B12 = Measurement(
+    sides=(
+        ours("b12_large_arrays"),
+        Side("memcpy", "memcpy_b12_large_arrays", floor=True),
+        Side("ProcessPoolExecutor", "python_b12_large_arrays.py", needs=("numpy",)),
+    ),
+    figures=(
+        Figure("B12", "milliseconds", "512 MiB to a worker process and back, beyond writing them", "ms", LOWER,
+               (at_most(1, "ms"),)),
+    ),
+    about="memcpy: one copy within a process, for comparison; Fourfold makes none",
+)  # fmt: skip
+
+B13 = Measurement(
+    sides=(
+        ours("b13_process_queue"),
+        Side("ring", "ring_b13_process_queue", floor=True),
+        Side("pipe", "pipe_b13_process_queue"),
+        Side("mp.Queue", "python_b13_process_queue.py"),
+    ),
+    figures=(
+        Figure("B13", "messages", "messages of 64 B from one process to another through a queue", "1/s", HIGHER,
+               (at_least(10_000_000, "1/s"),), limit="ring"),
+    ),
+    placement="across",
+)  # fmt: skip
+
 EPOLL = f"{OURS} epoll"
 
 
@@ -404,7 +431,7 @@ B21 = (
     ),
 )  # fmt: skip
 
-ALL = (B01, B02, B03, B04, B05, B06, *B07, *B08, *B10, B11, *B15, *B16, *B18, *B21)
+ALL = (B01, B02, B03, B04, B05, B06, *B07, *B08, *B10, B11, B12, B13, *B15, *B16, *B18, *B21)
 
 
 def ids():
