@@ -36,10 +36,11 @@ worker_died::worker_died(pid_t pid, int signal, int exit_code, std::uint64_t tas
       exit_code_(exit_code),
       task_id_(task_id) {}
 
-remote_error::remote_error(std::string type_name, std::string message)
+remote_error::remote_error(std::string type_name, std::string message, std::string backtrace)
     : error(message.empty() ? type_name : type_name + ": " + message),
       type_name_(std::move(type_name)),
-      message_(std::move(message)) {}
+      message_(std::move(message)),
+      backtrace_(std::move(backtrace)) {}
 
 bool is_cancelled(const std::exception_ptr& exception) noexcept {
   if (!exception)

@@ -126,16 +126,19 @@ class worker_died : public error {
 /// An exception of another process whose type cannot be made again here.
 class remote_error : public error {
  public:
-  remote_error(std::string type_name, std::string message);
+  remote_error(std::string type_name, std::string message, std::string backtrace = {});
 
   /// The type's name in the process that threw, as a person would write it.
   [[nodiscard]] const std::string& type_name() const noexcept { return type_name_; }
   /// What `what()` said there; empty for a type that is no `std::exception`.
   [[nodiscard]] const std::string& message() const noexcept { return message_; }
+  /// Where it was thrown there, a line a function, innermost first. Empty for one that a coroutine threw.
+  [[nodiscard]] const std::string& backtrace() const noexcept { return backtrace_; }
 
  private:
   std::string type_name_;
   std::string message_;
+  std::string backtrace_;
 };
 
 } // namespace fourfold
