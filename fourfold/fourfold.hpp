@@ -36,10 +36,12 @@
 #include <fourfold/place/executor.hpp>
 #include <fourfold/place/map.hpp>
 #include <fourfold/place/retry.hpp>
+#include <fourfold/process/process_call_options.hpp>
 #include <fourfold/process/process_mutex.hpp>
 #include <fourfold/process/process_pipe.hpp>
 #include <fourfold/process/process_pool.hpp>
 #include <fourfold/process/process_queue.hpp>
+#include <fourfold/process/register_exception.hpp>
 #include <fourfold/process/shared_memory.hpp>
 #include <fourfold/process/shared_value.hpp>
 #include <fourfold/process/shared_vector.hpp>

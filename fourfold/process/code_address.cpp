@@ -118,4 +118,42 @@ const void* from_code_address(const code_address& address) {
   return reinterpret_cast<const void*>(query.found);
 }
 
+namespace detail {
+namespace {
+
+/// Where the mark of a virtual function is: on ARM, whose code addresses may be odd, in the adjustment.
+constexpr bool mark_is_in_adjustment =
+#if defined(__aarch64__)
+    true;
+#else
+    false;
+#endif
+
+bool is_virtual(const member_function_parts& function) noexcept {
+  return ((mark_is_in_adjustment ? function.adjustment : function.function) & 1) != 0;
+}
+
+} // namespace
+
+void encode_member_function(encoder& out, const member_function_parts& function) {
+  code_address address{.module = 0, .offset = function.function};
+  const bool has_address = function.function != 0 && !is_virtual(function);
+  if (has_address)
+    address = to_code_address(reinterpret_cast<const void*>(function.function));
+  out.write(has_address, address.module, address.offset, function.adjustment);
+}
+
+member_function_parts decode_member_function(decoder& in) {
+  const bool has_address = in.read<bool>();
+  const auto module = in.read<std::uint64_t>();
+  const auto offset = in.read<std::uint64_t>();
+  const auto adjustment = in.read<std::uint64_t>();
+  if (!has_address)
+    return {.function = offset, .adjustment = adjustment};
+  return {.function =
+              reinterpret_cast<std::uint64_t>(from_code_address({.module = module, .offset = offset})),
+          .adjustment = adjustment};
+}
+
+} // namespace detail
 } // namespace fourfold

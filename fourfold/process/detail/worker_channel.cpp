@@ -121,7 +121,7 @@ void require_few_attachments(const byte_buffer& bytes) {
     throw error("more shared objects than can travel in one message (252 descriptors)");
 }
 
-bool send_attached(int socket, int payload, const byte_buffer& attached, bool wait) {
+bool send_attached(int socket, std::uint64_t number, int payload, const byte_buffer& attached, bool wait) {
   std::array<int, most_descriptors> descriptors{};
   std::size_t count = 0;
   if (payload >= 0)
@@ -129,8 +129,7 @@ bool send_attached(int socket, int payload, const byte_buffer& attached, bool wa
   for (const auto& one :
        attached.attachments().first(std::min(attached.attachments().size(), most_attachments)))
     descriptors[count++] = one->fd();
-  const std::byte nothing{};
-  return send_with_descriptors(socket, {&nothing, 1}, std::span(descriptors).first(count), wait);
+  return send_with_descriptors(socket, std::as_bytes(std::span(&number, 1)), std::span(descriptors).first(count), wait);
 }
 
 void attach_received(byte_buffer& bytes, std::span<unique_fd> descriptors) {

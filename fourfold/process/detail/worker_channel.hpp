@@ -22,10 +22,13 @@ enum class call_kind : std::uint32_t {
 enum class result_kind : std::uint32_t {
   value = 1,     ///< payload: the encoded result
   exception = 2, ///< payload: an encoded exception
+  begun = 3,     ///< no payload: the call of that number begins; if the pool wants to know
 };
 /// Set in a kind whose payload does not stand in the ring: it comes as a descriptor through the channel's
 /// socket.
 inline constexpr std::uint32_t through_descriptor = 0x100;
+/// Set in the kind of a call whose begin the worker is to report, because it has a time limit.
+inline constexpr std::uint32_t report_begin = 0x400;
 
 /// Set in a kind whose values have attachments: their descriptors come through the socket as well, after that of
 /// the payload, in one message with it.
@@ -54,6 +57,11 @@ struct channel_header {
   std::atomic<std::uint32_t> wants_room{0};
   /// Set by the worker once it serves: a death before that is a failure to start.
   alignas(64) std::atomic<std::uint32_t> serves{0};
+  /// Set by a worker that cannot hear when functions are told to stop; see cancellation_listener.
+  std::atomic<std::uint32_t> deaf{0};
+  /// The number, plus one, of the last function that was told to stop, and a futex word that counts the tellings.
+  alignas(64) std::atomic<std::uint64_t> told{0};
+  std::atomic<std::uint32_t> tellings{0};
 };
 
 inline constexpr std::size_t ring_bytes = std::size_t{256} * 1024;
@@ -109,8 +117,9 @@ struct received_message {
 };
 /// Throws `error` if `bytes` have more attachments than can travel with them.
 void require_few_attachments(const byte_buffer& bytes);
-/// Sends the descriptors of a message: that of its payload (or -1) and its attachments. As send_with_descriptors.
-bool send_attached(int socket, int payload, const byte_buffer& attached, bool wait);
+/// Sends the descriptors of the message with this number: that of its payload (or -1) and its attachments. As
+/// send_with_descriptors.
+bool send_attached(int socket, std::uint64_t number, int payload, const byte_buffer& attached, bool wait);
 /// Adds received descriptors as attachments.
 void attach_received(byte_buffer& bytes, std::span<unique_fd> descriptors);
 /// Receives one message into `buffer` (longer ones are cut, and more than the expected descriptors closed).
