@@ -14,9 +14,9 @@ namespace {
 using array = fourfold::shared_vector<std::int64_t>;
 constexpr std::size_t elements = (std::size_t{512} << 20) / sizeof(std::int64_t);
 
-array mark(array values, std::int64_t mark) {
-  values[0] = mark;
-  values.back() = -mark;
+array mark(array values, std::int64_t sign) {
+  values[0] = sign;
+  values.back() = -sign;
   return values;
 }
 

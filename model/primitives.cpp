@@ -8,6 +8,8 @@
 #include <fourfold/base/lost_error.cpp>
 #include <fourfold/base/misuse.cpp>
 #include <fourfold/base/waiter.cpp>
+#include <fourfold/sync/barrier.cpp>
+#include <fourfold/sync/condition.cpp>
 #include <fourfold/sync/event.cpp>
 #include <fourfold/sync/future.cpp>
 #include <fourfold/sync/mutex.cpp>

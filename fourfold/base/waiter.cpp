@@ -19,11 +19,8 @@ void throw_cancelled() { throw cancelled(); }
 bool thread_waiter::parked_until(clock::time_point deadline) noexcept {
   // A lock or an item that goes from hand to hand between running threads is there before a sleep could begin.
   constexpr int spins = 100;
-  for (int i = 0; i < spins; ++i) {
-    if (state_.load(std::memory_order_acquire) == woken)
-      return true;
-    detail::pause();
-  }
+  if (detail::spin(spins, [this] { return state_.load(std::memory_order_acquire) == woken; }))
+    return true;
   std::uint32_t expected = awake; // or asleep, from an earlier call
   // Relaxed: nothing is published. Who wakes after this sees it and makes the system call.
   state_.compare_exchange_strong(expected, asleep, std::memory_order_relaxed);
