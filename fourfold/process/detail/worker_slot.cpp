@@ -176,6 +176,21 @@ bool worker_slot::take_back(process_call& call) noexcept {
   return true;
 }
 
+process_call* worker_slot::ended(std::uint64_t number) noexcept {
+  const std::uint64_t place = number - first_number_;
+  if (place >= assigned_.size())
+    return nullptr;
+  process_call* call = std::exchange(assigned_[place], nullptr);
+  if (call == nullptr)
+    return nullptr;
+  count(*call, static_cast<std::size_t>(-1));
+  while (!assigned_.empty() && assigned_.front() == nullptr) {
+    assigned_.pop_front();
+    ++first_number_;
+  }
+  return call;
+}
+
 process_call* worker_slot::find(std::uint64_t number) noexcept {
   const std::uint64_t place = number - first_number_;
   return place < assigned_.size() ? assigned_[place] : nullptr;
