@@ -14,13 +14,16 @@ std::string describe_signal(int signal) {
   return text;
 }
 
-std::string describe_death(pid_t pid, int signal, int exit_code, std::uint64_t task_id) {
+std::string describe_death(pid_t pid, int signal, int exit_code, std::uint64_t task_id,
+                           const std::string& reason) {
   std::string text = "worker process " + std::to_string(pid) + " running task " + std::to_string(task_id);
   if (signal != 0) {
     text += " was killed by " + describe_signal(signal);
   } else {
     text += " exited with status " + std::to_string(exit_code);
   }
+  if (!reason.empty())
+    text += ": " + reason;
   return text;
 }
 
@@ -29,8 +32,9 @@ std::string describe_death(pid_t pid, int signal, int exit_code, std::uint64_t t
 interrupted::interrupted(int signal)
     : cancelled("interrupted by " + describe_signal(signal)), signal_(signal) {}
 
-worker_died::worker_died(pid_t pid, int signal, int exit_code, std::uint64_t task_id)
-    : error(describe_death(pid, signal, exit_code, task_id)),
+worker_died::worker_died(pid_t pid, int signal, int exit_code, std::uint64_t task_id,
+                         const std::string& reason)
+    : error(describe_death(pid, signal, exit_code, task_id, reason)),
       pid_(pid),
       signal_(signal),
       exit_code_(exit_code),

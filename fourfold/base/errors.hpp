@@ -105,8 +105,9 @@ class decode_error : public error {
 /// The worker process that was running this call died. Only that call failed.
 class worker_died : public error {
  public:
-  /// `signal` is 0 when the worker ended by itself with `exit_code`.
-  worker_died(pid_t pid, int signal, int exit_code, std::uint64_t task_id);
+  /// `signal` is 0 when the worker ended by itself with `exit_code`. `reason` is a sentence more, if there is more to
+  /// say.
+  worker_died(pid_t pid, int signal, int exit_code, std::uint64_t task_id, const std::string& reason = {});
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   /// The signal that killed the worker, or 0.

@@ -11,7 +11,8 @@ namespace fourfold {
 /// Where a function lives, in terms that another process of the same build understands, whose executable and
 /// libraries are loaded elsewhere: a module and an offset in it.
 struct code_address {
-  /// 0: the executable; else a hash of the shared library's path.
+  /// 0: the executable; else a hash of the shared library's path and build, so that an address in a library that
+  /// was replaced on disk meanwhile is an error there, and not another function.
   std::uint64_t module = 0;
   std::uint64_t offset = 0;
 };

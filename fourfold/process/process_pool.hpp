@@ -5,6 +5,9 @@
 #include <fourfold/process/detail/call_thunk.hpp>
 #include <fourfold/process/detail/process_call.hpp>
 #include <fourfold/process/process_call_options.hpp>
+#include <fourfold/process/sandbox_options.hpp>
+#include <fourfold/process/start_method.hpp>
+#include <fourfold/process/worker_initialiser.hpp>
 #include <fourfold/sync/future.hpp>
 #include <fourfold/sync/semaphore.hpp>
 
@@ -45,6 +48,12 @@ struct process_pool_options {
   std::size_t max_memory_per_worker = no_bound;
 
   static constexpr std::size_t no_bound = std::numeric_limits<std::size_t>::max();
+  /// How workers come to be.
+  start_method start = start_method::from_template;
+  /// What each worker calls before it takes calls: `{load_model, "model.bin"}`.
+  worker_initialiser initialiser = {};
+  /// Locks the workers down, for input that nobody trusts.
+  std::optional<sandbox_options> sandbox = {};
 };
 
 /// Counted since the pool was made.
@@ -94,8 +103,8 @@ struct process_worker_statistics {
 /// call fails, too). If workers die again and again before they can serve, the pool gives up, and calls get
 /// `pool_closed`.
 ///
-/// Workers are forked from a template: the program's own executable, started anew by the pool, which has run
-/// the static initialisers but not main(). So globals that main() sets are not set in workers, threads of the
+/// Workers are forked from the program's template (worker_template.hpp): its own executable, started anew, which
+/// has run the static initialisers but not main(); or executed anew themselves (start_method.hpp). So globals that main() sets are not set in workers, threads of the
 /// program do no harm, and a binary replaced on disk does not matter. Standard output and error are the
 /// program's; standard input is empty. Workers end when the pool does, and with the program, however that
 /// ends.
@@ -116,8 +125,8 @@ struct process_worker_statistics {
 /// they are a shared_vector).
 class process_pool {
  public:
-  /// Starts the template and the workers. Throws std::system_error, or `error` when the program cannot serve
-  /// as template.
+  /// Starts the workers, and the template if there is none. Throws std::system_error, also when the kernel lacks
+  /// what the sandbox needs, or `error` when the program cannot serve as template.
   explicit process_pool(process_pool_options options = {});
   ~process_pool();
   process_pool(const process_pool&) = delete;

@@ -155,6 +155,7 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   unique_fd driver_bell_;  // eventfd, blocking
   unique_fd service_bell_; // eventfd, non-blocking
   std::optional<template_process> template_;
+  unique_fd setup_; // of each worker; none if there is nothing to set up
   /// They do not move; one is added under lock_ and the pump.
   std::deque<worker_slot> slots_;
   std::optional<semaphore> room_;

@@ -4,6 +4,8 @@
 #include <fourfold/base/errors.hpp>
 #include <fourfold/process/detail/fault_point.hpp>
 #include <fourfold/process/detail/process_pool_core.hpp>
+#include <fourfold/process/detail/process_setup.hpp>
+#include <fourfold/process/detail/sandbox.hpp>
 #include <fourfold/process/detail/system_call.hpp>
 
 #include <poll.h>
@@ -72,6 +74,10 @@ process_pool_core::process_pool_core(process_pool_options options)
     throw std::invalid_argument("process_pool: how long to wait for room is said with each call");
   if (options_.queue_bound < static_cast<std::size_t>(semaphore::unlimited / 2))
     room_.emplace(static_cast<std::ptrdiff_t>(options_.queue_bound));
+  if (options_.sandbox)
+    require_support(*options_.sandbox);
+  if (options_.sandbox || !options_.initialiser.call().bytes.empty())
+    setup_ = encode_setup({.call = options_.initialiser.call(), .sandbox = options_.sandbox});
   const unsigned workers = options_.workers != 0 ? options_.workers : cpu_count();
   for (unsigned i = 0; i < workers; ++i)
     places_.push_back({.name = name_of(i)});
@@ -98,14 +104,14 @@ process_pool_core::process_pool_core(process_pool_options options)
 process_pool_core::~process_pool_core() = default;
 
 void process_pool_core::start_worker(worker_slot& slot) {
-  start_request request{.worker = slot.index(),
-                        .generation = slot.generation(),
-                        .coroutines = static_cast<std::uint32_t>(options_.coroutines_per_worker),
-                        .spin_microseconds = options_.spin_microseconds};
-  const std::string name = name_of(slot.place());
-  std::copy(name.begin(), name.end(), request.name.begin());
+  const start_request request{.fresh = options_.start == start_method::fresh_execution,
+                              .worker = slot.index(),
+                              .generation = slot.generation(),
+                              .coroutines = static_cast<std::uint32_t>(options_.coroutines_per_worker),
+                              .spin_microseconds = options_.spin_microseconds,
+                              .name = short_name(options_.name, "-" + std::to_string(slot.place()))};
   // If the template has died, the service thread notices, starts a new one and asks again.
-  if (!template_ || !template_->start_worker(request, slot.worker_end()))
+  if (!template_ || !template_->start_worker(request, slot.worker_end(), setup_.get()))
     return;
   fault_point(fault_step::pool_asked_for_worker);
   const std::lock_guard guard(lock_);
@@ -115,9 +121,7 @@ void process_pool_core::start_worker(worker_slot& slot) {
 }
 
 std::string process_pool_core::name_of(std::uint32_t place) const {
-  constexpr std::size_t longest = std::tuple_size_v<decltype(start_request::name)> - 1;
-  const std::string number = "-" + std::to_string(place);
-  return options_.name.substr(0, longest - number.size()) + number;
+  return short_name(options_.name, "-" + std::to_string(place)).data();
 }
 
 void process_pool_core::handle(template_process::notice_or_end& news) {
@@ -138,10 +142,9 @@ void process_pool_core::handle(template_process::notice_or_end& news) {
     break;
   }
   case worker_notice::event::failed:
-    ++failed_starts_;
-    bury(slot, 0, 0);
-    if (failed_starts_ >= most_failed_starts)
+    if (++failed_starts_ >= most_failed_starts)
       give_up(std::string("no worker process could be started (") + std::strerror(notice.exit_code) + ")");
+    bury(slot, 0, 0);
     break;
   case worker_notice::event::exited: bury(slot, notice.signal, notice.exit_code); break;
   }
@@ -152,6 +155,12 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
   while (collect(slot)) { // results that it wrote before it died
   }
   const pid_t pid = slot.pid(); // -1: it was never born
+  // Its memory alone is not believed: the exit status comes from the template.
+  const bool cannot_serve = signal == 0 && exit_code == cannot_serve_status && !slot.has_served();
+  const std::string why_not = cannot_serve ? slot.why_not_serving() : std::string();
+  // Where an initialiser runs first, a death before serving tells nothing about the calls that wait.
+  const bool tells_of_calls = pid > 0 && (!setup_ || slot.has_served());
+  const std::string reason = options_.sandbox ? why_sandbox_ended(signal, slot.denied_call()) : std::string();
   if (slot.has_served()) {
     failed_starts_ = template_restarts_ = 0;
   } else if (pid > 0) {
@@ -177,8 +186,8 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
         ++call->repeated;
         ++statistics_.retried;
         enqueue_again(*call);
-      } else if (begun || (pid > 0 && !ours && ++call->redeliveries > most_redeliveries)) {
-        lost.emplace_back(call, exception_of<worker_died>(pid, signal, exit_code, call->id));
+      } else if (begun || (tells_of_calls && !ours && ++call->redeliveries > most_redeliveries)) {
+        lost.emplace_back(call, exception_of<worker_died>(pid, signal, exit_code, call->id, reason));
         ++statistics_.failed_by_death;
         end_books(*call);
       } else {
@@ -200,6 +209,8 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
   fault_point(fault_step::pool_buried_worker);
   for (auto& [call, exception] : lost)
     call->end_with(std::move(exception));
+  if (!why_not.empty())
+    return give_up("no worker can serve: " + why_not);
   if (failed_starts_ >= most_failed_starts)
     return give_up("worker processes die before they can serve");
   if (slot.has_duty() == worker_slot::duty::none) {

@@ -62,6 +62,11 @@ struct channel_header {
   /// The number, plus one, of the last function that was told to stop, and a futex word that counts the tellings.
   alignas(64) std::atomic<std::uint64_t> told{0};
   std::atomic<std::uint32_t> tellings{0};
+  /// The system call, plus one, for which its sandbox has ended the worker.
+  std::atomic<std::uint32_t> denied{0};
+  /// Set by a worker that cannot serve, once it has said why: the next one could not either.
+  std::atomic<std::uint32_t> cannot_serve{0};
+  std::array<char, 512> why_not{};
 };
 
 inline constexpr std::size_t ring_bytes = std::size_t{256} * 1024;
@@ -79,6 +84,9 @@ struct channel_descriptors {
   unique_fd socket;       ///< carries descriptors of large messages
   static constexpr std::size_t count = 5;
 };
+
+/// What a worker that cannot serve exits with, once it has said why in its header.
+inline constexpr int cannot_serve_status = 113;
 
 /// The memory of a channel, seen from either side.
 class channel_memory {

@@ -8,6 +8,7 @@
 #include <fourfold/process/detail/cancellation_listener.hpp>
 #include <fourfold/process/detail/exception_codec.hpp>
 #include <fourfold/process/detail/fault_point.hpp>
+#include <fourfold/process/detail/sandbox.hpp>
 #include <fourfold/process/detail/spin_budget.hpp>
 #include <fourfold/process/detail/template_process.hpp>
 #include <fourfold/process/detail/throw_site.hpp>
@@ -35,6 +36,7 @@ class worker {
         calls_(header_.calls, memory_.call_bytes()),
         results_(header_.results, memory_.result_bytes()),
         listener_(header_),
+        cpu_seconds_(request.cpu_seconds),
         spin_(std::chrono::microseconds(cpu_count() > 1 ? request.spin_microseconds : 0)) {}
 
   task<> serve() {
@@ -71,6 +73,8 @@ class worker {
     while (calls_.read(call, payload_)) {
       fault_point(fault_step::worker_took_call);
       receive_descriptors(call);
+      if (cpu_seconds_ != 0)
+        renew_cpu_time(cpu_seconds_);
       if ((call.kind & report_begin) != 0) {
         send(byte_buffer(), result_kind::begun, call.number, clock::now());
         fault_point(fault_step::worker_reported_begin);
@@ -283,6 +287,7 @@ class worker {
   ring_reader calls_;
   ring_writer results_;
   cancellation_listener listener_;
+  std::uint32_t cpu_seconds_; // for each call; 0: no limit
   spin_budget spin_;
   byte_buffer payload_;
   byte_buffer result_;

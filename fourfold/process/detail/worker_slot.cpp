@@ -46,6 +46,15 @@ void worker_slot::open(result_bell bell, std::uint64_t most_calls) {
   ++generation_;
 }
 
+std::string worker_slot::why_not_serving() const {
+  const channel_header& header = memory_->header();
+  if (header.cannot_serve.load() == 0)
+    return {};
+  std::string text(header.why_not.begin(), std::ranges::find(header.why_not, '\0'));
+  std::ranges::replace_if(text, [](char c) { return static_cast<unsigned char>(c) < ' '; }, ' ');
+  return text;
+}
+
 void worker_slot::started(pid_t pid, unique_fd pidfd) noexcept {
   pid_ = pid;
   pidfd_ = std::move(pidfd);

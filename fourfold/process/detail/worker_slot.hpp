@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <string>
 
 namespace fourfold::detail {
 
@@ -39,6 +40,11 @@ class worker_slot {
   [[nodiscard]] std::uint32_t index() const noexcept { return index_; }
   [[nodiscard]] std::uint32_t generation() const noexcept { return generation_; }
   [[nodiscard]] bool has_served() const noexcept { return memory_->header().serves.load() != 0; }
+
+  /// Why it could not serve, in its own words; empty if it has not said so.
+  [[nodiscard]] std::string why_not_serving() const;
+  /// The system call, plus one, that its sandbox ended it for, if it says the truth.
+  [[nodiscard]] std::uint32_t denied_call() const noexcept { return memory_->header().denied.load(); }
 
   /// Its process exists.
   void started(pid_t pid, unique_fd pidfd) noexcept;
