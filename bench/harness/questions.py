@@ -316,6 +316,32 @@ B13 = Measurement(
     ),
     placement="across",
 )  # fmt: skip
+START_PEERS = (
+    Side("fork + exit", "fork_b14_worker_start", floor=True),
+    Side("Python fork", "python_b14_worker_start.py", ("--place", "fork")),
+    Side("Python forkserver", "python_b14_worker_start.py", ("--place", "forkserver")),
+    Side("Python spawn", "python_b14_worker_start.py", ("--place", "spawn")),
+)
+
+
+def b14_worker_start(name, sides, aim, about):
+    figures = (
+        Figure(f"B14.{name}.pool", "pool", "until a pool of 2 has run one task", "ms", LOWER, aim, limit="fork + exit"),
+        Figure(f"B14.{name}.recycle", "recycle", "until the next worker has run one task", "ms", LOWER, aim,
+               limit="fork + exit"),
+    )  # fmt: skip
+    return Measurement((*sides, *START_PEERS), figures, about=about)
+
+
+B14 = (
+    b14_worker_start(
+        "template",
+        (ours("b14_worker_start", "--place", "template"),
+         Side(f"{OURS}, first pool", "b14_worker_start", ("--place", "first"), variant=True)),
+        (at_most(2, "ms"),), "forked from the template, which is there"),
+    b14_worker_start("fresh", (ours("b14_worker_start", "--place", "fresh"),), (at_most(10, "ms"),), "fresh execution"),
+)  # fmt: skip
+
 
 EPOLL = f"{OURS} epoll"
 
@@ -431,7 +457,7 @@ B21 = (
     ),
 )  # fmt: skip
 
-ALL = (B01, B02, B03, B04, B05, B06, *B07, *B08, *B10, B11, B12, B13, *B15, *B16, *B18, *B21)
+ALL = (B01, B02, B03, B04, B05, B06, *B07, *B08, *B10, B11, B12, B13, *B14, *B15, *B16, *B18, *B21)
 
 
 def ids():
