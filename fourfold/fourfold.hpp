@@ -4,6 +4,7 @@
 /// Everything: one await, and the local places to run. Each header can be included by itself.
 
 #include <fourfold/base/attachment.hpp>
+#include <fourfold/base/call_options.hpp>
 #include <fourfold/base/cancellation.hpp>
 #include <fourfold/base/clock.hpp>
 #include <fourfold/base/codec.hpp>
@@ -12,6 +13,7 @@
 #include <fourfold/base/errors.hpp>
 #include <fourfold/base/generator.hpp>
 #include <fourfold/base/lost_error.hpp>
+#include <fourfold/base/priority.hpp>
 #include <fourfold/base/thread_annotations.hpp>
 #include <fourfold/base/wait_limit.hpp>
 #include <fourfold/io/ip_endpoint.hpp>
@@ -62,4 +64,10 @@
 #include <fourfold/sync/recursive_mutex.hpp>
 #include <fourfold/sync/semaphore.hpp>
 #include <fourfold/thread/global_lock.hpp>
+#include <fourfold/thread/parallel_for.hpp>
+#include <fourfold/thread/parallel_invoke.hpp>
+#include <fourfold/thread/parallel_options.hpp>
+#include <fourfold/thread/parallel_reduce.hpp>
+#include <fourfold/thread/parallel_sort.hpp>
+#include <fourfold/thread/this_thread.hpp>
 #include <fourfold/thread/thread_pool.hpp>

@@ -3,7 +3,9 @@
 #include <fourfold/base/cancellation.hpp>
 #include <fourfold/base/coroutine_context.hpp>
 #include <fourfold/base/errors.hpp>
+#include <fourfold/base/priority.hpp>
 #include <fourfold/sync/future_state.hpp>
+#include <fourfold/thread/detail/pool_task.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -20,18 +22,20 @@ class pool_job;
 
 /// Puts the job in the queue, which takes a reference of its own; throws `pool_closed` or std::bad_alloc,
 /// having done nothing.
-void submit_job(pool_core& core, pool_job& job);
+void submit_job(pool_core& core, pool_job& job, priority urgency);
 
 /// A call in a pool's queue. Its entry in the queue and the future hold a reference each.
 ///
 /// Who moves `phase_` away from `queued` has the call: a thread of the pool that found the entry, one that
 /// waits for the result, or who cancels. The others leave it alone; a stale entry is dropped when the pool
 /// meets it.
-class pool_job {
+class pool_job : public pool_task {
  public:
   pool_job(const pool_job&) = delete;
   pool_job& operator=(const pool_job&) = delete;
 
+  /// Of an entry of the queue: runs the call, unless somebody else has it.
+  void run_on(pool_worker& worker) noexcept final;
   /// True for the one who is to run it.
   [[nodiscard]] bool claim() noexcept { return leave_queue(phase::running); }
   /// Runs the claimed call: result, destruction of function and arguments, one added to `finished`,
@@ -50,7 +54,7 @@ class pool_job {
   /// What was bound where it was submitted; leaves nothing.
   [[nodiscard]] context_bindings take_bindings() noexcept { return std::move(bindings_); }
 
-  /// The injection queue's link.
+  /// The link of the queue that it stands in.
   pool_job* next = nullptr;
 
  protected:
