@@ -4,6 +4,7 @@
 #include <fourfold/base/waiter.hpp>
 
 #include <coroutine>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -70,6 +71,9 @@ class coroutine_context : public ready_item {
   /// For the loop: names the context that it resumes.
   static void set_current(coroutine_context* context) noexcept { current_ = context; }
 
+  /// What the task was called; empty if nothing.
+  [[nodiscard]] virtual std::string_view name() const noexcept { return {}; }
+
   [[nodiscard]] scheduler& owner() const noexcept { return *scheduler_; }
 
   /// Where what is bound for the running coroutine stands, or else for this thread; it holds a reference.
@@ -95,6 +99,7 @@ class coroutine_context : public ready_item {
 
   /// What is bound for whoever runs on this thread now.
   [[nodiscard]] static context_bindings shared_bindings() noexcept { return shared(bindings_slot()); }
+  [[nodiscard]] party_id party() const noexcept { return this; }
 
  protected:
   ~coroutine_context() { static_cast<void>(context_bindings(bindings_)); }
@@ -151,12 +156,25 @@ class coroutine_waiter : public waiter {
       throw_cancelled();
   }
   void end_cancelled() noexcept {
+    end_observed();
     reason = wake_reason::cancelled;
     wake();
   }
   [[nodiscard]] coroutine_context& context() const noexcept { return *context_; }
+  /// Tells the observer, if there is one, that the chain is parked at `place`; and that it goes on. The first may
+  /// throw `deadlock`, the waiter withdrawn.
+  void begin_observed(parking_place& place) {
+    if (waits_are_observed()) [[unlikely]]
+      tell_of_wait(place);
+  }
+  void end_observed() noexcept {
+    if (waits_are_observed()) [[unlikely]]
+      tell_wait_observer(&wait_observer::goes_on, context_->party());
+  }
 
  private:
+  void tell_of_wait(parking_place& place);
+
   coroutine_context* context_ = nullptr;
 };
 
@@ -183,9 +201,11 @@ class [[nodiscard]] awaitable_operation : public coroutine_waiter {
     if (!operation_.park(*this))
       return false;
     suspend(awaiting);
+    begin_observed(operation_.place());
     return true;
   }
   decltype(auto) await_resume() {
+    end_observed();
     leave();
     return operation_.result(reason);
   }

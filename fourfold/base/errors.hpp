@@ -96,6 +96,13 @@ class not_the_owner : public error {
   using error::error;
 };
 
+/// This wait would never have ended: it closed a circle of parties that wait for one another. Thrown only while
+/// `deadlock_detection` is on and asked to; what() is its report. The operation had no effect.
+class deadlock : public error {
+ public:
+  using error::error;
+};
+
 /// Encoded bytes do not make sense: too short, too long, or a length, tag or flag that cannot be.
 class decode_error : public error {
  public:

@@ -34,10 +34,14 @@ bool thread_waiter::parked_until(clock::time_point deadline) noexcept {
 void thread_waiter::wait(parking_place& place, const wait_limit& limit) {
   bool out_of_time = false;
   {
+    const observed_wait observed(this_thread_party(), &place, {.limited = limit.deadline != never});
+    if (observed.refusal() && place.withdraw(*this)) [[unlikely]]
+      std::rethrow_exception(observed.refusal());
     const blocking_scope blocking;
     const cancellation_callback on_cancellation(limit.token, [&]() noexcept {
       if (!place.withdraw(*this))
         return;
+      observed.withdrawn();
       reason = wake_reason::cancelled;
       wake();
     });

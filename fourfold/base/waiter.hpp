@@ -3,6 +3,7 @@
 #include <fourfold/base/futex.hpp>
 #include <fourfold/base/intrusive_list.hpp>
 #include <fourfold/base/wait_limit.hpp>
+#include <fourfold/base/wait_observer.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -94,7 +95,7 @@ class thread_waiter final : public waiter {
       detail::futex_wake_one(state_);
   }
 
-  /// Sleeps until woken from `place`, where the waiter is parked now. Throws `timed_out` or `cancelled`,
+  /// Sleeps until woken from `place`, where the waiter is parked now. Throws `timed_out`, `cancelled` or `deadlock`,
   /// withdrawn from the place; returns otherwise, with `reason` set.
   void wait(parking_place& place, const wait_limit& limit);
 

@@ -65,7 +65,10 @@ class condition {
     bool park(waiter& w);
     parking_place& place() noexcept { return *this; }
     /// The mutex was locked for the waiter.
-    void result(wake_reason) noexcept { *lock_ = std::unique_lock(*mutex_, std::adopt_lock); }
+    void result(wake_reason) noexcept {
+      mutex_->tell_acquired(lock_request::waited);
+      *lock_ = std::unique_lock(*mutex_, std::adopt_lock);
+    }
 
     bool withdraw(waiter& w) noexcept override;
     /// After a wait that did not end by notification.

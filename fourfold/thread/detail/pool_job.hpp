@@ -109,6 +109,7 @@ class call_job final : public future_state<R>, public pool_job {
       : pool_job(core), call_(std::in_place, std::forward<G>(f), std::forward<B>(arguments)...) {}
 
   void run(std::atomic<std::uint64_t>& finished) noexcept override {
+    tell_wait_observer(&wait_observer::works_at, this->resource(), this_thread_party());
     try {
       const auto invoke = [](F& f, A&... arguments) -> decltype(auto) {
         return std::invoke(std::move(f), std::move(arguments)...);
