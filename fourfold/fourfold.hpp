@@ -71,3 +71,5 @@
 #include <fourfold/thread/parallel_sort.hpp>
 #include <fourfold/thread/this_thread.hpp>
 #include <fourfold/thread/thread_pool.hpp>
+#include <fourfold/watch/deadlock_detection.hpp>
+#include <fourfold/watch/progress.hpp>
