@@ -183,7 +183,8 @@ class queue_receiver {
 ///
 /// The two ends are handles of their own, because that is how the end is told: when the last sender has gone,
 /// in whatever way, getters get what is left and then the end; when the last receiver has gone, putters get
-/// `queue_closed` once they would have to wait. So a process that only gets must give its sender away.
+/// `queue_closed` once they would have to wait. So a process that only gets must give its sender away. A pool
+/// holds the ends in a call's arguments until the call has ended, for it may have to send them once more.
 ///
 /// Who is killed while it puts or gets loses at most its own item, and never holds up the others.
 ///

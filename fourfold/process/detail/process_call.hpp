@@ -46,7 +46,7 @@ class process_call : public list_links {
 
   enum class place : std::uint8_t { nowhere, queued, assigned, ended };
   place where = place::nowhere;
-  /// Somebody is parked on the result.
+  /// Somebody is parked on the result, or waits for what the call carries to be let go of.
   bool watched = false;
   /// How many workers died with it in their rings, as far as one can tell not begun.
   std::uint8_t redeliveries = 0;

@@ -205,6 +205,9 @@ void process_pool_core::submit(process_call& call) {
     }
     ++statistics_.submitted;
     ++live_calls_;
+    // The other users of what it carries (the end of a queue, say) may wait for it to be let go of.
+    if (call.payload().has_attachments() && !std::exchange(call.watched, true))
+      watched_.fetch_add(1);
   } catch (...) {
     give_room_back(call);
     call.abandon();

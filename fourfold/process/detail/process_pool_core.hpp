@@ -37,8 +37,9 @@ namespace fourfold::detail {
 ///   thread's work alone; it makes a driver give the pump back for that.
 ///
 /// Whoever gives the pump back leaves word with the workers whom to ring (`want_bell`): the service, if
-/// somebody is parked on a result, calls are queued, or a worker holds more than it runs; else nobody,
-/// because the results can wait in their rings until somebody looks. Giving back and wanting the service are
+/// somebody is parked on a result, calls are queued, a worker holds more than it runs, or a call carries
+/// attachments, which are let go of at its end; else nobody, because the results can wait in their rings until
+/// somebody looks. Giving back and wanting the service are
 /// checked crosswise (see ensure_service and leave_pump), so a result that somebody waits for always rings.
 class process_pool_core : public std::enable_shared_from_this<process_pool_core> {
  public:
