@@ -380,11 +380,8 @@ TEST(process_call, repeatable_coroutines_of_a_worker_that_dies_run_elsewhere_and
 
 int run_until_told(const std::string& begun) {
   count_up(begun);
-  int rounds = 0;
-  while (!current_cancellation().cancellation_requested()) {
+  while (!current_cancellation().cancellation_requested())
     ::usleep(100);
-    ++rounds;
-  }
   return -1;
 }
 void wait_until_told(const std::string& begun) {
