@@ -142,6 +142,20 @@ TEST(process_queue, tells_a_putter_that_all_receivers_have_gone) {
   EXPECT_THROW(sender.put(2, 60s), queue_closed);
 }
 
+TEST(process_queue, ends_although_a_call_that_was_taken_back_carried_its_sender) {
+  process_pool pool({.workers = 1});
+  auto [sender, receiver] = process_queue<sample>(1);
+  process_queue<int> gate(1);
+  auto wait_at = [](queue_receiver<int> in) { static_cast<void>(in.get(60s)); };
+  auto busy = pool.submit(wait_at, gate.receiver);
+  auto taken_back = pool.submit(async_produce, std::move(sender), 1, 1);
+  ASSERT_TRUE(taken_back.cancel());
+  EXPECT_THROW(taken_back.get(60s), cancelled);
+  gate.sender.put(1);
+  EXPECT_FALSE(receiver.next(60s));
+  busy.get(60s);
+}
+
 TEST(process_queue, is_awaited_from_a_loop) {
   process_pool pool({.workers = 1});
   auto all = [&]() -> task<std::int64_t> {

@@ -16,6 +16,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -56,6 +57,7 @@ class worker {
       header_.worker_sleeps.store(1);
       if (calls_.empty()) {
         tell_of_room();
+        drop_left_over_descriptors();
         co_await bell.readable();
         // A coroutine that slept for room, in the same turn of the loop, may have taken the ring.
         if (bell_rung())
@@ -256,12 +258,29 @@ class worker {
       ring_bell(descriptors_.service_bell.get());
   }
 
+  /// What travelled with a call that was taken back lies in the socket, where it counts as in use: the end of a
+  /// queue would not be told while it does.
+  void drop_left_over_descriptors() {
+    const int socket = descriptors_.socket.get();
+    for (;;) {
+      std::uint64_t number = 0;
+      if (::recv(socket, &number, sizeof number, MSG_PEEK | MSG_DONTWAIT) <= 0)
+        return;
+      // A call is written to its ring before its descriptors are sent, so only the next call's are needed.
+      if (!calls_.empty())
+        return;
+      static_cast<void>(
+          receive_with_descriptors(socket, std::as_writable_bytes(std::span(&number, 1)), false));
+    }
+  }
+
   /// Sleeps until rung, unless a call has come meanwhile.
   void sleep() {
     header_.worker_sleeps.store(1);
     fault_point(fault_step::worker_announced_sleep);
     if (calls_.empty()) {
       tell_of_room();
+      drop_left_over_descriptors();
       std::fflush(nullptr);
       drain_bell();
       fault_point(fault_step::worker_woke);
