@@ -156,6 +156,25 @@ TEST(process_queue, ends_although_a_call_that_was_taken_back_carried_its_sender)
   busy.get(60s);
 }
 
+TEST(process_queue, ends_although_its_consumer_was_submitted_among_short_calls_with_its_producer) {
+  process_pool pool({.workers = 2});
+  auto nothing = [] {};
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 50; ++i)
+      pool.submit(nothing).get(60s); // from now on workers get some calls ahead
+    auto [sender, receiver] = process_queue<sample>(4);
+    process_queue<int> gate(1);
+    auto wait_at = [](queue_receiver<int> in) { static_cast<void>(in.get(60s)); };
+    auto count = pool.submit(consume, std::move(receiver));
+    auto busy = pool.submit(wait_at, gate.receiver);
+    auto work = pool.submit(produce, std::move(sender), 0, 10);
+    gate.sender.put(1);
+    EXPECT_EQ(count.get(60s), 10);
+    work.get(60s);
+    busy.get(60s);
+  }
+}
+
 TEST(process_queue, is_awaited_from_a_loop) {
   process_pool pool({.workers = 1});
   auto all = [&]() -> task<std::int64_t> {

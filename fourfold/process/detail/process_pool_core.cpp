@@ -41,13 +41,17 @@ void process_pool_core::wake_list::add(const worker_slot& slot) noexcept {
   }
 }
 
-worker_slot* process_pool_core::least_loaded(call_kind kind) noexcept {
+worker_slot* process_pool_core::least_loaded(process_call& call) noexcept {
   worker_slot* best = nullptr;
+  // What a call carries is in use while it lies in a busy worker's socket, also if another worker takes the call
+  // over. The one that is busy may be waiting for just that to be let go of, so nothing is put there.
+  const std::size_t depth = call.payload().has_attachments() ? 1 : depth_;
   for (worker_slot& slot : slots_) {
     if (!slot.takes_calls())
       continue;
-    const bool full = kind == call_kind::coroutine ? slot.coroutines() >= options_.coroutines_per_worker
-                                                   : slot.functions() >= depth_;
+    const bool full = call.kind() == call_kind::coroutine
+                          ? slot.coroutines() >= options_.coroutines_per_worker
+                          : slot.functions() >= depth;
     if (full)
       continue;
     if (best == nullptr || slot.functions() < best->functions() ||
@@ -76,7 +80,7 @@ bool process_pool_core::hand_to(worker_slot& slot, process_call& call) {
 }
 
 bool process_pool_core::assign(process_call& call, wake_list& to_wake) {
-  worker_slot* slot = least_loaded(call.kind());
+  worker_slot* slot = least_loaded(call);
   if (slot == nullptr || !hand_to(*slot, call))
     return false;
   give_room_back(call);

@@ -97,7 +97,7 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   void give_room_back(process_call& call) noexcept;
   void hand_out(wake_list& to_wake);
   void share_out_ahead(wake_list& to_wake);
-  [[nodiscard]] worker_slot* least_loaded(call_kind kind) noexcept;
+  [[nodiscard]] worker_slot* least_loaded(process_call& call) noexcept;
   void recount_ahead() noexcept;
   void end_books(process_call& call) noexcept;
 
