@@ -277,8 +277,8 @@ TEST(process_call, a_bounded_queue_lets_submit_wait_for_room) {
 }
 
 TEST(process_call, a_cancelled_call_makes_room_in_a_bounded_queue) {
+  const shared_file gate; // outlives the pool, whose worker looks at it
   process_pool pool({.workers = 1, .queue_bound = 1});
-  const shared_file gate;
   gate.write(1);
   future<void> running = pool.submit(wait_for_zero, gate.name());
   future<void> waiting = pool.submit(nothing);
