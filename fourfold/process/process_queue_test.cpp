@@ -1,4 +1,5 @@
 #include <fourfold/base/errors.hpp>
+#include <fourfold/base/sanitizers.hpp>
 #include <fourfold/loop/run.hpp>
 #include <fourfold/loop/task_group.hpp>
 #include <fourfold/loop/timeout.hpp>
@@ -209,6 +210,8 @@ TEST(process_queue, ends_when_the_last_sender_is_killed) {
 }
 
 TEST(process_queue, a_putter_may_be_killed_at_any_instruction) {
+  if (under_thread_sanitizer || under_address_sanitizer)
+    GTEST_SKIP() << "a sanitizer adds too many instructions to step through";
   auto [sender, receiver] = process_queue<sample>(8);
   auto& out = sender;
   auto& in = receiver;
@@ -229,6 +232,8 @@ TEST(process_queue, a_putter_may_be_killed_at_any_instruction) {
 }
 
 TEST(process_queue, a_getter_may_be_killed_at_any_instruction) {
+  if (under_thread_sanitizer || under_address_sanitizer)
+    GTEST_SKIP() << "a sanitizer adds too many instructions to step through";
   auto [sender, receiver] = process_queue<sample>(2);
   auto& out = sender;
   auto& in = receiver;

@@ -1,4 +1,5 @@
 #include <fourfold/base/errors.hpp>
+#include <fourfold/base/sanitizers.hpp>
 #include <fourfold/process/killed_child_test.hpp>
 #include <fourfold/process/process_pool.hpp>
 #include <fourfold/process/shared_value.hpp>
@@ -148,6 +149,8 @@ TEST(shared_value, all_locks_of_a_dead_holder_are_handed_over) {
 }
 
 TEST(shared_value, a_holder_may_be_killed_at_any_instruction) {
+  if (under_thread_sanitizer || under_address_sanitizer)
+    GTEST_SKIP() << "a sanitizer adds too many instructions to step through";
   shared_value<two_longs> value;
   const auto change = [&] {
     const auto guard = value.lock();
