@@ -328,7 +328,9 @@ void process_pool_core::handle_begin(worker_slot& slot, std::uint64_t number) {
   if (call == nullptr || call->begun || !call->has_deadline)
     throw decode_error("a worker began with a call that it does not have");
   call->begun = true;
-  begin_limits(*call);
+  // If it was so late that it has been told to stop, then the limits run on, and its end is their doing.
+  if (!call->limit_told)
+    begin_limits(*call);
 }
 
 void process_pool_core::handle_result(worker_slot& slot, const message_header& header) {
