@@ -21,6 +21,7 @@
 #include <string>
 #include <system_error>
 #include <typeinfo>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -86,6 +87,28 @@ TEST(process_exceptions, of_the_standard_library_keep_their_codes_and_paths) {
       std::filesystem::create_directory("/proc/none/such");
     } catch (const std::filesystem::filesystem_error& here) {
       EXPECT_STREQ(e.what(), here.what());
+    }
+  }
+  const auto code = std::make_error_code(std::errc::no_such_file_or_directory);
+  const std::filesystem::filesystem_error none("no path", code);
+  const std::filesystem::filesystem_error two("two paths", "/a", "/b", code);
+  const std::filesystem::filesystem_error empty("an empty path", "/a", "", code);
+  for (const auto& [paths, here] : {std::pair(0, &none), std::pair(2, &two), std::pair(3, &empty)}) {
+    auto fail = [](int number) {
+      const auto missing = std::make_error_code(std::errc::no_such_file_or_directory);
+      if (number == 0)
+        throw std::filesystem::filesystem_error("no path", missing);
+      if (number == 2)
+        throw std::filesystem::filesystem_error("two paths", "/a", "/b", missing);
+      throw std::filesystem::filesystem_error("an empty path", "/a", "", missing);
+    };
+    try {
+      pool.submit(fail, paths).get(30s);
+      FAIL();
+    } catch (const std::filesystem::filesystem_error& e) {
+      EXPECT_STREQ(e.what(), here->what());
+      EXPECT_EQ(e.path1(), here->path1());
+      EXPECT_EQ(e.path2(), here->path2());
     }
   }
   try {

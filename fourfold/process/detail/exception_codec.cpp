@@ -155,6 +155,17 @@ std::string text_between(std::string_view what, std::string_view before, std::st
   return std::string(what);
 }
 
+/// Made by the constructor that takes so many paths.
+std::filesystem::filesystem_error file_error(const std::string& text, unsigned paths,
+                                             const std::filesystem::path& first,
+                                             const std::filesystem::path& second, std::error_code code) {
+  if (paths == 0)
+    return {text, code};
+  if (paths == 1)
+    return {text, first, code};
+  return {text, first, second, code};
+}
+
 class exception_encoder {
  public:
   exception_encoder(encoder& out, std::string (*backtrace)()) : out_(out), backtrace_(backtrace) {}
@@ -275,14 +286,26 @@ class exception_encoder {
     const auto category = number_of(e.code().category());
     if (!category)
       return false;
-    // One with an empty text shows what is put around it.
-    const std::string around = std::filesystem::filesystem_error("", e.path1(), e.path2(), e.code()).what();
-    const std::size_t text = around.find(": " + e.code().message());
+    // what() shows as many paths as were passed; the same with a text of our own shows what is put around it.
+    unsigned paths = 2;
+    std::string text = e.what();
+    for (unsigned shown = 0; shown <= 2; ++shown) {
+      const std::string probe = "?: " + e.code().message();
+      const std::string around = file_error("?", shown, e.path1(), e.path2(), e.code()).what();
+      const std::size_t at = around.find(probe);
+      if (at == std::string::npos)
+        continue;
+      const std::string_view before = std::string_view(around).substr(0, at);
+      const std::string_view after = std::string_view(around).substr(at + 1);
+      std::string between = text_between(e.what(), before, after);
+      if (between == e.what())
+        continue;
+      paths = shown;
+      text = std::move(between);
+      break;
+    }
     write_tag(tag::file_error);
-    out_.write(*category, e.code().value(),
-               text_between(e.what(), std::string_view(around).substr(0, text),
-                            text == std::string::npos ? "" : std::string_view(around).substr(text)),
-               e.path1(), e.path2());
+    out_.write(*category, e.code().value(), paths, text, e.path1(), e.path2());
     return true;
   }
 
@@ -302,10 +325,11 @@ std::exception_ptr read_system_error(decoder& in) {
 
 std::exception_ptr read_file_error(decoder& in) {
   const std::error_code code = read_code(in);
+  const auto paths = in.read<unsigned>();
   const auto text = in.read<std::string>();
   const auto first = in.read<std::filesystem::path>();
   const auto second = in.read<std::filesystem::path>();
-  return std::make_exception_ptr(std::filesystem::filesystem_error(text, first, second, code));
+  return std::make_exception_ptr(file_error(text, paths, first, second, code));
 }
 
 std::exception_ptr read_registered(decoder& in) {
