@@ -57,8 +57,8 @@ class watching_type_info final : public std::type_info {
  public:
   watching_type_info() : std::type_info("N8fourfold6detail13throw_watcherE") {}
   bool __do_catch(const std::type_info*, void**, unsigned) const override {
-    site.count = 0;
-    if (site.outermost != 0)
+    // It is asked twice: in the search, and again while unwinding, when the frames of interest are gone.
+    if (site.outermost != 0 && site.count == 0)
       _Unwind_Backtrace(&note_frame, nullptr);
     return false;
   }
