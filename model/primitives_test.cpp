@@ -519,7 +519,7 @@ TEST(inbox, a_loop_that_goes_to_sleep_misses_nothing) {
 // How the threads of a pool sleep, by the protocol that idle_workers asks of them.
 
 struct sleeping_pool {
-  explicit sleeping_pool(unsigned threads) : idle(threads, 0) {
+  explicit sleeping_pool(unsigned threads) : idle(threads, threads, 0) {
     for (unsigned i = 0; i < threads; ++i)
       idle.count_started();
   }
