@@ -323,7 +323,8 @@ TEST(process_pool, a_cancelled_await_cancels_the_coroutine_in_the_worker) {
   auto main = [](process_pool& p) -> task<bool> {
     auto endless = [](process_pool& q) -> task<> { co_await q.submit(wait_for_ever); };
     future<void> awaiting = spawn(endless(p));
-    co_await yield();          // it submits
+    while (p.statistics().submitted == 0)
+      co_await yield();
     co_await p.submit(my_pid); // to the one worker, which has begun what was submitted before
     awaiting.cancel();
     try {
