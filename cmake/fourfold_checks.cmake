@@ -20,7 +20,11 @@ fourfold_check(headers COMMAND "${scripts}/check-headers" PROCESSORS 2)
 fourfold_check(docs COMMAND "${scripts}/check-docs" PROCESSORS 2)
 fourfold_check(install COMMAND "${scripts}/test-install" "${PROJECT_BINARY_DIR}")
 
-# Required by `make ci`; here it is a convenience for whoever has the formatter.
+# Required by `make ci`; here they are a convenience for whoever has clang and its formatter.
+find_program(FOURFOLD_CLANG clang++-19)
+if(FOURFOLD_CLANG)
+  fourfold_check(annotations COMMAND "${scripts}/check-annotations")
+endif()
 find_program(FOURFOLD_CLANG_FORMAT clang-format-19)
 if(FOURFOLD_CLANG_FORMAT)
   fourfold_check(format COMMAND "${scripts}/format" --check)

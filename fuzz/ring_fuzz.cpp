@@ -6,6 +6,7 @@
 #include <fourfold/base/codec.hpp>
 #include <fourfold/process/detail/exception_codec.hpp>
 #include <fourfold/process/detail/ring.hpp>
+#include <fourfold/process/register_exception.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -15,9 +16,16 @@
 #include <exception>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace {
+
+struct failure_of_a_user {
+  int code;
+  std::vector<std::string> lines;
+};
+const fourfold::register_exception<failure_of_a_user> failure_travels;
 
 using namespace fourfold;
 using namespace fourfold::detail;

@@ -3,11 +3,15 @@
 #include <model/modelled.hpp>
 
 #include <fourfold/base/cancellation.cpp>
+#include <fourfold/base/context_value.cpp>
 #include <fourfold/base/coroutine_context.cpp>
 #include <fourfold/base/errors.cpp>
 #include <fourfold/base/lost_error.cpp>
 #include <fourfold/base/misuse.cpp>
+#include <fourfold/base/wait_observer.cpp>
 #include <fourfold/base/waiter.cpp>
+#include <fourfold/sync/barrier.cpp>
+#include <fourfold/sync/condition.cpp>
 #include <fourfold/sync/event.cpp>
 #include <fourfold/sync/future.cpp>
 #include <fourfold/sync/mutex.cpp>

@@ -6,6 +6,8 @@
 #include <fourfold/base/errors.hpp>
 #include <fourfold/base/small_lock.hpp>
 #include <fourfold/loop/detail/inbox.hpp>
+#include <fourfold/sync/barrier.hpp>
+#include <fourfold/sync/condition.hpp>
 #include <fourfold/sync/event.hpp>
 #include <fourfold/sync/future.hpp>
 #include <fourfold/sync/mutex.hpp>
@@ -201,6 +203,74 @@ TEST(event, may_be_destroyed_by_whom_it_released) {
                     o.happened.reset();
                   },
                   [](owned& o) { o.seen->set(); }});
+}
+
+// Condition.
+
+struct guarded_flag {
+  mutex guarding;
+  condition changed;
+  bool set = false;
+  int seen = 0;
+  int gave_up = 0;
+};
+void wait_until_set(guarded_flag& f) {
+  std::unique_lock lock(f.guarding);
+  f.changed.wait(lock, [&f] { return f.set; });
+  f.seen += 1;
+}
+void set_and_notify_one(guarded_flag& f) {
+  {
+    const std::scoped_lock guard(f.guarding);
+    f.set = true;
+  }
+  f.changed.notify_one();
+}
+
+TEST(condition, a_change_that_is_notified_is_seen) {
+  examine<guarded_flag>({wait_until_set, set_and_notify_one}, [](guarded_flag& f) {
+    return expect(f.seen == 1 && f.guarding.try_lock(), "not seen, or the mutex is held for ever");
+  });
+}
+
+TEST(condition, a_wait_that_times_out_holds_the_mutex_and_loses_no_notification) {
+  auto wait_with_limit = [](guarded_flag& f) {
+    std::unique_lock lock(f.guarding);
+    try {
+      f.changed.wait(lock, [&f] { return f.set; }, 1s);
+      f.seen += 1;
+    } catch (const timed_out&) {
+      f.gave_up += 1;
+    }
+    if (!lock.owns_lock())
+      f.seen = 99;
+  };
+  examine<guarded_flag>({wait_with_limit, set_and_notify_one}, [](guarded_flag& f) {
+    return expect(f.seen + f.gave_up == 1 && f.guarding.try_lock(), "not one outcome, or the mutex is held for ever");
+  });
+}
+
+// Barrier.
+
+struct two_rounds {
+  barrier round{2};
+  int arrived = 0;
+  int seen_too_few = 0;
+};
+void arrive_twice(two_rounds& r) {
+  for (int expected = 2; expected <= 4; expected += 2) {
+    interleavings::step(&r.arrived, interleavings::access::write);
+    r.arrived += 1;
+    r.round.arrive_and_wait();
+    interleavings::step(&r.arrived, interleavings::access::read);
+    r.seen_too_few += r.arrived < expected ? 1 : 0;
+  }
+}
+
+TEST(barrier, nobody_goes_on_before_all_have_come_in_either_round) {
+  examine<two_rounds>({arrive_twice, arrive_twice}, [](two_rounds& r) {
+    return expect(r.seen_too_few == 0 && r.round.waiting() == 0, "somebody went on too early");
+  });
 }
 
 // Queue.
@@ -449,7 +519,7 @@ TEST(inbox, a_loop_that_goes_to_sleep_misses_nothing) {
 // How the threads of a pool sleep, by the protocol that idle_workers asks of them.
 
 struct sleeping_pool {
-  explicit sleeping_pool(unsigned threads) : idle(threads, 0) {
+  explicit sleeping_pool(unsigned threads) : idle(threads, threads, 0) {
     for (unsigned i = 0; i < threads; ++i)
       idle.count_started();
   }

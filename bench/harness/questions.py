@@ -163,6 +163,59 @@ B06 = Measurement(
     about="three threads",
 )  # fmt: skip
 
+QUEUES = ("std", "tbb", "moodycamel")
+
+
+def b07_locks(name, threads, placement, about):
+    def figure(lock):
+        text = f"{lock.replace('_', ' ')}, {about}, locked and unlocked"
+        aims = (times_faster(1, "std", ["std"]),) if threads == 1 else ()
+        return Figure(f"B07.{lock}{name}", lock, text, "ns", LOWER, aims)
+
+    return Measurement(
+        sides=(ours("b07_locks"), Side("std", "std_b07_locks")),
+        figures=(figure("mutex"), figure("recursive_mutex"), figure("semaphore")),
+        placement=placement,
+        arguments=("--threads", str(threads)),
+        about=about,
+    )
+
+
+def b07_queue(name, threads, placement, about):
+    return Measurement(
+        sides=(ours("b07_queue"), *(Side(peer, f"{peer}_b07_queue") for peer in QUEUES)),
+        figures=(
+            Figure(f"B07.queue{name}", "queue", f"queue, {about}, per item", "ns", LOWER,
+                   (times_faster(1, "the best peer", QUEUES),)),
+        ),
+        placement=placement,
+        arguments=("--threads", str(threads)),
+        about=about,
+    )  # fmt: skip
+
+
+def b07_coroutines(name, coroutines, about):
+    return Measurement(
+        sides=(ours("b07_coroutines"),),
+        figures=tuple(
+            Figure(f"B07.{metric}.coroutines{name}", metric, f"{metric}, {about}", "ns", LOWER)
+            for metric in ("mutex", "semaphore", "queue")
+        ),
+        placement="one_cpu",
+        arguments=("--threads", str(coroutines)),
+        about=about,
+    )
+
+
+B07 = (
+    b07_locks("", 1, "one_cpu", "one thread"),
+    b07_locks(".contended", 2, "free", "two threads on as many CPUs as there are"),
+    b07_queue("", 1, "one_cpu", "one thread"),
+    b07_queue(".contended", 2, "free", "two producers and two consumers"),
+    b07_coroutines("", 1, "one coroutine"),
+    b07_coroutines(".contended", 2, "two coroutines of one loop that take turns"),
+)
+
 THREAD_POOLS = (
     ours("b08_thread_pool"),
     Side("asio", "asio_b08_thread_pool"),
@@ -234,6 +287,59 @@ B11 = Measurement(
                (at_least(50_000_000, "1/s"),)),
     ),
     about="one worker a CPU",
+)  # fmt: skip
+
+
+B12 = Measurement(
+    sides=(
+        ours("b12_large_arrays"),
+        Side("memcpy", "memcpy_b12_large_arrays", floor=True),
+        Side("ProcessPoolExecutor", "python_b12_large_arrays.py", needs=("numpy",)),
+    ),
+    figures=(
+        Figure("B12", "milliseconds", "512 MiB to a worker process and back, beyond writing them", "ms", LOWER,
+               (at_most(1, "ms"),)),
+    ),
+    about="memcpy: one copy within a process, for comparison; Fourfold makes none",
+)  # fmt: skip
+
+B13 = Measurement(
+    sides=(
+        ours("b13_process_queue"),
+        Side("ring", "ring_b13_process_queue", floor=True),
+        Side("pipe", "pipe_b13_process_queue"),
+        Side("mp.Queue", "python_b13_process_queue.py"),
+    ),
+    figures=(
+        Figure("B13", "messages", "messages of 64 B from one process to another through a queue", "1/s", HIGHER,
+               (at_least(10_000_000, "1/s"),), limit="ring"),
+    ),
+    placement="across",
+)  # fmt: skip
+START_PEERS = (
+    Side("fork + exit", "fork_b14_worker_start", floor=True),
+    Side("Python fork", "python_b14_worker_start.py", ("--place", "fork")),
+    Side("Python forkserver", "python_b14_worker_start.py", ("--place", "forkserver")),
+    Side("Python spawn", "python_b14_worker_start.py", ("--place", "spawn")),
+)
+
+
+def b14_worker_start(name, sides, aim, about):
+    figures = (
+        Figure(f"B14.{name}.pool", "pool", "until a pool of 2 has run one task", "ms", LOWER, aim, limit="fork + exit"),
+        Figure(f"B14.{name}.recycle", "recycle", "until the next worker has run one task", "ms", LOWER, aim,
+               limit="fork + exit"),
+    )  # fmt: skip
+    return Measurement((*sides, *START_PEERS), figures, about=about)
+
+
+B14 = (
+    b14_worker_start(
+        "template",
+        (ours("b14_worker_start", "--place", "template"),
+         Side(f"{OURS}, first pool", "b14_worker_start", ("--place", "first"), variant=True)),
+        (at_most(2, "ms"),), "forked from the template, which is there"),
+    b14_worker_start("fresh", (ours("b14_worker_start", "--place", "fresh"),), (at_most(10, "ms"),), "fresh execution"),
 )  # fmt: skip
 
 
@@ -320,7 +426,8 @@ def size(metric, aims=()):
 
 
 SIZES = ours("b21_sizes")
-ALONE = ("task", "task_group", "ip_endpoint", "event", "queue", "cancellation_source", "cancellation_token", "global_lock",
+LIKE_STD = ("mutex", "recursive_mutex", "semaphore", "condition", "barrier", "latch", "future", "promise")
+ALONE = ("task", "task_group", "ip_endpoint", "event", "queue", "priority_queue", "cancellation_source", "cancellation_token", "global_lock",
          "thread_pool", "process_pool")  # fmt: skip
 
 
@@ -333,7 +440,7 @@ B21 = (
     Measurement((SIZES, Side("asio", "asio_b21_sizes"), Side("libuv", "libuv_b21_sizes")),
                 (size("loop"), size("tcp_stream"), size("tcp_listener")), "one_cpu"),
     Measurement((SIZES, Side("std", "std_b21_sizes")),
-                (size("mutex"), size("semaphore"), size("future"), size("promise")), "one_cpu"),
+                tuple(map(size, LIKE_STD)), "one_cpu"),
     Measurement((SIZES,), tuple(map(size, ALONE)), "one_cpu"),
     Measurement(
         sides=(
@@ -350,7 +457,7 @@ B21 = (
     ),
 )  # fmt: skip
 
-ALL = (B01, B02, B03, B04, B05, B06, *B08, *B10, B11, *B15, *B16, *B18, *B21)
+ALL = (B01, B02, B03, B04, B05, B06, *B07, *B08, *B10, B11, B12, B13, *B14, *B15, *B16, *B18, *B21)
 
 
 def ids():

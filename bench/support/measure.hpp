@@ -52,6 +52,7 @@ struct options {
   std::vector<int> cpus;       // the CPUs bench/run allows; never empty
   std::string example;         // B18: X01 ... X04
   std::string place;           // B18: threads, processes, coroutines
+  std::size_t threads = 1;     // B07
   std::size_t connections = 1; // B15, B16
   std::size_t size = 64;       // of a message, in bytes
   std::size_t window = 1;      // messages of one connection on their way
@@ -106,6 +107,8 @@ struct options {
       example = value;
     } else if (name == "--place") {
       place = value;
+    } else if (name == "--threads") {
+      threads = std::stoull(value);
     } else if (name == "--connections") {
       connections = std::stoull(value);
     } else if (name == "--size") {

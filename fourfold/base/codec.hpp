@@ -40,6 +40,7 @@
 #include <fourfold/base/errors.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <type_traits>
 
@@ -89,6 +90,9 @@ class encoder {
   void write_size(std::size_t count);
   /// Raw bytes without a length.
   void write_bytes(std::span<const std::byte> bytes) { out_.append(bytes); }
+  /// For hooks of types that are more than bytes: sends a descriptor along. It arrives only where the bytes go
+  /// through a pool or a process_pipe.
+  void attach(std::shared_ptr<const attachment> more) { out_.attach(std::move(more)); }
 
  private:
   friend class detail::nesting<encoder>;
@@ -106,6 +110,10 @@ class decoder {
   explicit decoder(std::span<const std::byte> bytes,
                    std::size_t nesting_limit = default_nesting_limit) noexcept
       : next_{bytes.data()}, left_{bytes.size()}, levels_left_{nesting_limit} {}
+  /// The same, with the attachments that came beside the bytes; the decoder takes them out of the list.
+  decoder(std::span<const std::byte> bytes, std::span<std::shared_ptr<const attachment>> attachments,
+          std::size_t nesting_limit = default_nesting_limit) noexcept
+      : next_{bytes.data()}, left_{bytes.size()}, levels_left_{nesting_limit}, attachments_{attachments} {}
   decoder(const decoder&) = delete;
   decoder& operator=(const decoder&) = delete;
 
@@ -118,6 +126,8 @@ class decoder {
   /// A view of the next `count` bytes; not aligned.
   [[nodiscard]] std::span<const std::byte> read_bytes(std::size_t count);
   [[nodiscard]] std::size_t remaining() const noexcept { return left_; }
+  /// The next attachment, in the order in which they were written.
+  [[nodiscard]] std::shared_ptr<const attachment> next_attachment();
 
   /// Throws if bytes are left over.
   void finish() const;
@@ -132,6 +142,7 @@ class decoder {
   const std::byte* next_;
   std::size_t left_;
   std::size_t levels_left_;
+  std::span<std::shared_ptr<const attachment>> attachments_;
 };
 
 template <class... T>

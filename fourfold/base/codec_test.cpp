@@ -515,7 +515,7 @@ TEST(byte_buffer, starts_in_lent_memory_and_leaves_it_when_full) {
 }
 
 TEST(byte_buffer, keeps_its_bytes_when_moved) {
-  for (const std::size_t size : {0U, 10U, 96U, 97U, 1000U}) {
+  for (const std::size_t size : {0U, 10U, 88U, 89U, 1000U}) {
     const std::string text(size, 'x');
     byte_buffer first;
     first.append(std::as_bytes(std::span{text}));

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <fourfold/base/context_bindings.hpp>
 #include <fourfold/base/waiter.hpp>
 
 #include <coroutine>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -45,7 +47,9 @@ class scheduler {
 /// Belongs to its loop's thread; only wake-ups come from elsewhere, through the scheduler.
 class coroutine_context : public ready_item {
  public:
-  explicit coroutine_context(scheduler& owner) noexcept : scheduler_(&owner) {}
+  /// Inherits what is bound where it is made.
+  explicit coroutine_context(scheduler& owner) noexcept
+      : scheduler_(&owner), bindings_(shared_bindings().release()) {}
   coroutine_context(const coroutine_context&) = delete;
   coroutine_context& operator=(const coroutine_context&) = delete;
 
@@ -57,10 +61,27 @@ class coroutine_context : public ready_item {
       throw_no_context();
     return *current_;
   }
+  /// Who runs now, as far as holding a lock goes: the chain of coroutines, or the thread where none runs. Only
+  /// compared, never followed.
+  [[nodiscard]] static const void* current_owner() noexcept {
+    if (current_ != nullptr)
+      return current_;
+    return static_cast<const void*>(&current_); // an address that no other living thread has
+  }
   /// For the loop: names the context that it resumes.
   static void set_current(coroutine_context* context) noexcept { current_ = context; }
 
+  /// What the task was called; empty if nothing.
+  [[nodiscard]] virtual std::string_view name() const noexcept { return {}; }
+
   [[nodiscard]] scheduler& owner() const noexcept { return *scheduler_; }
+
+  /// Where what is bound for the running coroutine stands, or else for this thread; it holds a reference.
+  [[nodiscard]] static const detail::context_node*& bindings_slot() noexcept {
+    return current_ != nullptr ? current_->bindings_ : thread_bindings_;
+  }
+  /// What is bound for this one.
+  [[nodiscard]] context_bindings bindings() const noexcept { return shared(bindings_); }
 
   /// True when the next suspension point is to throw `cancelled`.
   [[nodiscard]] bool cancellation_due() const noexcept { return cancellation_due_; }
@@ -76,18 +97,36 @@ class coroutine_context : public ready_item {
   [[nodiscard]] std::coroutine_handle<> resume_point() const noexcept { return resume_point_; }
   [[nodiscard]] const coroutine_waiter* waiting() const noexcept { return waiting_; }
 
+  /// What is bound for whoever runs on this thread now.
+  [[nodiscard]] static context_bindings shared_bindings() noexcept { return shared(bindings_slot()); }
+  [[nodiscard]] party_id party() const noexcept { return this; }
+
  protected:
-  ~coroutine_context() = default;
+  ~coroutine_context() { static_cast<void>(context_bindings(bindings_)); }
 
  private:
   [[noreturn]] static void throw_no_context();
+  static context_bindings shared(const detail::context_node* node) noexcept {
+    if (node != nullptr)
+      node->add_reference();
+    return context_bindings(node);
+  }
   static constinit inline thread_local coroutine_context* current_ = nullptr;
+  // Without a destructor: whoever binds on a thread takes it back there.
+  static constinit inline thread_local const detail::context_node* thread_bindings_ = nullptr;
 
   scheduler* scheduler_;
+  const detail::context_node* bindings_;
   std::coroutine_handle<> resume_point_;
   coroutine_waiter* waiting_ = nullptr;
   bool cancellation_due_ = false;
 };
+
+/// What is bound here (see `context_value`): what an executor keeps with a call that is submitted here, and
+/// installs around it with a `context_scope`.
+[[nodiscard]] inline context_bindings current_context() noexcept {
+  return coroutine_context::shared_bindings();
+}
 
 /// A suspended coroutine; waking it posts its context to its loop.
 class coroutine_waiter : public waiter {
@@ -117,12 +156,25 @@ class coroutine_waiter : public waiter {
       throw_cancelled();
   }
   void end_cancelled() noexcept {
+    end_observed();
     reason = wake_reason::cancelled;
     wake();
   }
   [[nodiscard]] coroutine_context& context() const noexcept { return *context_; }
+  /// Tells the observer, if there is one, that the chain is parked at `place`; and that it goes on. The first may
+  /// throw `deadlock`, the waiter withdrawn.
+  void begin_observed(parking_place& place) {
+    if (waits_are_observed()) [[unlikely]]
+      tell_of_wait(place);
+  }
+  void end_observed() noexcept {
+    if (waits_are_observed()) [[unlikely]]
+      tell_wait_observer(&wait_observer::goes_on, context_->party());
+  }
 
  private:
+  void tell_of_wait(parking_place& place);
+
   coroutine_context* context_ = nullptr;
 };
 
@@ -149,9 +201,11 @@ class [[nodiscard]] awaitable_operation : public coroutine_waiter {
     if (!operation_.park(*this))
       return false;
     suspend(awaiting);
+    begin_observed(operation_.place());
     return true;
   }
   decltype(auto) await_resume() {
+    end_observed();
     leave();
     return operation_.result(reason);
   }

@@ -14,13 +14,16 @@ std::string describe_signal(int signal) {
   return text;
 }
 
-std::string describe_death(pid_t pid, int signal, int exit_code, std::uint64_t task_id) {
+std::string describe_death(pid_t pid, int signal, int exit_code, std::uint64_t task_id,
+                           const std::string& reason) {
   std::string text = "worker process " + std::to_string(pid) + " running task " + std::to_string(task_id);
   if (signal != 0) {
     text += " was killed by " + describe_signal(signal);
   } else {
     text += " exited with status " + std::to_string(exit_code);
   }
+  if (!reason.empty())
+    text += ": " + reason;
   return text;
 }
 
@@ -29,17 +32,19 @@ std::string describe_death(pid_t pid, int signal, int exit_code, std::uint64_t t
 interrupted::interrupted(int signal)
     : cancelled("interrupted by " + describe_signal(signal)), signal_(signal) {}
 
-worker_died::worker_died(pid_t pid, int signal, int exit_code, std::uint64_t task_id)
-    : error(describe_death(pid, signal, exit_code, task_id)),
+worker_died::worker_died(pid_t pid, int signal, int exit_code, std::uint64_t task_id,
+                         const std::string& reason)
+    : error(describe_death(pid, signal, exit_code, task_id, reason)),
       pid_(pid),
       signal_(signal),
       exit_code_(exit_code),
       task_id_(task_id) {}
 
-remote_error::remote_error(std::string type_name, std::string message)
+remote_error::remote_error(std::string type_name, std::string message, std::string backtrace)
     : error(message.empty() ? type_name : type_name + ": " + message),
       type_name_(std::move(type_name)),
-      message_(std::move(message)) {}
+      message_(std::move(message)),
+      backtrace_(std::move(backtrace)) {}
 
 bool is_cancelled(const std::exception_ptr& exception) noexcept {
   if (!exception)

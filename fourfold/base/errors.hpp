@@ -90,6 +90,19 @@ class released_too_often : public error {
   using error::error;
 };
 
+/// A lock was unlocked by somebody who does not hold it, or a wait needs a lock that is not held.
+class not_the_owner : public error {
+ public:
+  using error::error;
+};
+
+/// This wait would never have ended: it closed a circle of parties that wait for one another. Thrown only while
+/// `deadlock_detection` is on and asked to; what() is its report. The operation had no effect.
+class deadlock : public error {
+ public:
+  using error::error;
+};
+
 /// Encoded bytes do not make sense: too short, too long, or a length, tag or flag that cannot be.
 class decode_error : public error {
  public:
@@ -99,8 +112,9 @@ class decode_error : public error {
 /// The worker process that was running this call died. Only that call failed.
 class worker_died : public error {
  public:
-  /// `signal` is 0 when the worker ended by itself with `exit_code`.
-  worker_died(pid_t pid, int signal, int exit_code, std::uint64_t task_id);
+  /// `signal` is 0 when the worker ended by itself with `exit_code`. `reason` is a sentence more, if there is more to
+  /// say.
+  worker_died(pid_t pid, int signal, int exit_code, std::uint64_t task_id, const std::string& reason = {});
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   /// The signal that killed the worker, or 0.
@@ -120,16 +134,19 @@ class worker_died : public error {
 /// An exception of another process whose type cannot be made again here.
 class remote_error : public error {
  public:
-  remote_error(std::string type_name, std::string message);
+  remote_error(std::string type_name, std::string message, std::string backtrace = {});
 
   /// The type's name in the process that threw, as a person would write it.
   [[nodiscard]] const std::string& type_name() const noexcept { return type_name_; }
   /// What `what()` said there; empty for a type that is no `std::exception`.
   [[nodiscard]] const std::string& message() const noexcept { return message_; }
+  /// Where it was thrown there, a line a function, innermost first. Empty for one that a coroutine threw.
+  [[nodiscard]] const std::string& backtrace() const noexcept { return backtrace_; }
 
  private:
   std::string type_name_;
   std::string message_;
+  std::string backtrace_;
 };
 
 } // namespace fourfold

@@ -17,9 +17,16 @@ void set_this_thread_blocking_observer(blocking_observer* observer) noexcept {
 void throw_cancelled() { throw cancelled(); }
 
 bool thread_waiter::parked_until(clock::time_point deadline) noexcept {
-  while (woken_.load(std::memory_order_acquire) == 0) {
-    if (!detail::futex_wait(woken_, 0, deadline))
-      return woken_.load(std::memory_order_acquire) != 0;
+  // A lock or an item that goes from hand to hand between running threads is there before a sleep could begin.
+  constexpr int spins = 100;
+  if (detail::spin(spins, [this] { return state_.load(std::memory_order_acquire) == woken; }))
+    return true;
+  std::uint32_t expected = awake; // or asleep, from an earlier call
+  // Relaxed: nothing is published. Who wakes after this sees it and makes the system call.
+  state_.compare_exchange_strong(expected, asleep, std::memory_order_relaxed);
+  while (state_.load(std::memory_order_acquire) != woken) {
+    if (!detail::futex_wait(state_, asleep, deadline))
+      return state_.load(std::memory_order_acquire) == woken;
   }
   return true;
 }
@@ -27,10 +34,14 @@ bool thread_waiter::parked_until(clock::time_point deadline) noexcept {
 void thread_waiter::wait(parking_place& place, const wait_limit& limit) {
   bool out_of_time = false;
   {
+    const observed_wait observed(this_thread_party(), &place, {.limited = limit.deadline != never});
+    if (observed.refusal() && place.withdraw(*this)) [[unlikely]]
+      std::rethrow_exception(observed.refusal());
     const blocking_scope blocking;
     const cancellation_callback on_cancellation(limit.token, [&]() noexcept {
       if (!place.withdraw(*this))
         return;
+      observed.withdrawn();
       reason = wake_reason::cancelled;
       wake();
     });

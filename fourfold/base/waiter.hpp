@@ -3,6 +3,7 @@
 #include <fourfold/base/futex.hpp>
 #include <fourfold/base/intrusive_list.hpp>
 #include <fourfold/base/wait_limit.hpp>
+#include <fourfold/base/wait_observer.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -84,16 +85,17 @@ class blocking_scope {
   blocking_observer* observer_;
 };
 
-/// A thread, parked on a futex.
+/// A thread, parked on a futex, after it has looked for a moment whether it is woken at once.
 class thread_waiter final : public waiter {
  public:
   void wake() noexcept override {
-    // Release: pairs with the acquire in parked_until(); the sleeper sees what its waker did.
-    woken_.store(1, std::memory_order_release);
-    detail::futex_wake_one(woken_);
+    // Release: pairs with the acquire in parked_until(); the sleeper sees what its waker did. It may be gone after
+    // this, and its address is only a key.
+    if (state_.exchange(woken, std::memory_order_release) == asleep)
+      detail::futex_wake_one(state_);
   }
 
-  /// Sleeps until woken from `place`, where the waiter is parked now. Throws `timed_out` or `cancelled`,
+  /// Sleeps until woken from `place`, where the waiter is parked now. Throws `timed_out`, `cancelled` or `deadlock`,
   /// withdrawn from the place; returns otherwise, with `reason` set.
   void wait(parking_place& place, const wait_limit& limit);
 
@@ -101,7 +103,10 @@ class thread_waiter final : public waiter {
   /// False when the deadline came first.
   bool parked_until(clock::time_point deadline) noexcept;
 
-  std::atomic<std::uint32_t> woken_{0};
+  static constexpr std::uint32_t awake = 0;
+  static constexpr std::uint32_t asleep = 1; // or about to be: the waker has to make the system call
+  static constexpr std::uint32_t woken = 2;
+  std::atomic<std::uint32_t> state_{awake};
 };
 
 [[noreturn]] void throw_cancelled();

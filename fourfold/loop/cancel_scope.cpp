@@ -9,6 +9,7 @@ namespace detail {
 root_context::~root_context() {
   if (linked())
     unlink();
+  tell_wait_observer(&wait_observer::gone, party());
 }
 
 void root_context::begin(cancel_scope& scope, std::coroutine_handle<> root) noexcept {

@@ -22,9 +22,6 @@ class root_context : public coroutine_context, public list_links {
   }
   [[nodiscard]] cancel_scope& scope() const noexcept { return *scope_; }
 
-  /// What it was called when it was spawned; empty if nothing.
-  [[nodiscard]] virtual std::string_view name() const noexcept { return {}; }
-
   /// Runs the chain until it suspends or ends.
   void run_ready() noexcept override;
 

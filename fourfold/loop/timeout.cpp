@@ -6,6 +6,7 @@ timeout_scope::timeout_scope(clock::time_point deadline)
     : context_(detail::root_context::current_or_throw()), scope_(&context_.scope()) {
   reschedule(deadline);
   scope_.enter(context_);
+  tell_wait_observer(&wait_observer::limit_changes, context_.party(), 1);
 }
 
 void timeout_scope::reschedule(clock::time_point deadline) {
@@ -26,6 +27,7 @@ bool timeout_scope::leave() noexcept {
   inside_ = false;
   static_cast<loop&>(context_.owner()).timers().withdraw(*this);
   scope_.leave(context_);
+  tell_wait_observer(&wait_observer::limit_changes, context_.party(), -1);
   return scope_.cancel_requested() && !context_.cancellation_due();
 }
 

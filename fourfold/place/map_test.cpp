@@ -129,7 +129,7 @@ TEST(map, inside_of_a_pools_own_job_does_not_deadlock) {
 TEST(map, a_pool_that_is_closed_refuses_it) {
   thread_pool threads({.threads = 1});
   threads.shutdown();
-  EXPECT_THROW(map(threads, square, numbers(3)), pool_closed);
+  EXPECT_THROW(static_cast<void>(map(threads, square, numbers(3))), pool_closed);
 }
 
 } // namespace

@@ -1,72 +1,20 @@
 #include <fourfold/base/errors.hpp>
 #include <fourfold/process/code_address.hpp>
+#include <fourfold/process/detail/loaded_modules.hpp>
 
 #include <elf.h>
 #include <link.h>
 
 #include <cstddef>
-#include <string_view>
 
 namespace fourfold {
 namespace {
-
-std::uint64_t fnv1a(std::string_view text) noexcept { // http://www.isthe.com/chongo/tech/comp/fnv/
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text)
-    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
-
-std::uint64_t module_of(const dl_phdr_info& info) noexcept {
-  // The executable is the one without a name.
-  return info.dlpi_name == nullptr || *info.dlpi_name == '\0' ? 0 : fnv1a(info.dlpi_name);
-}
-
-bool holds_code(const dl_phdr_info& info, std::uint64_t offset) noexcept {
-  for (int i = 0; i < info.dlpi_phnum; ++i) {
-    const auto& segment = info.dlpi_phdr[i];
-    if (segment.p_type == PT_LOAD && (segment.p_flags & PF_X) != 0 && offset >= segment.p_vaddr &&
-        offset - segment.p_vaddr < segment.p_memsz) {
-      return true;
-    }
-  }
-  return false;
-}
-
-struct address_query {
-  std::uint64_t absolute;
-  code_address found;
-};
-
-int find_module_of_address(dl_phdr_info* info, std::size_t, void* argument) {
-  auto& query = *static_cast<address_query*>(argument);
-  const std::uint64_t offset = query.absolute - info->dlpi_addr;
-  if (!holds_code(*info, offset))
-    return 0;
-  query.found = {.module = module_of(*info), .offset = offset};
-  return 1;
-}
-
-struct module_query {
-  code_address wanted;
-  std::uint64_t found;
-};
-
-int find_address_in_module(dl_phdr_info* info, std::size_t, void* argument) {
-  auto& query = *static_cast<module_query*>(argument);
-  if (module_of(*info) != query.wanted.module || !holds_code(*info, query.wanted.offset))
-    return 0;
-  query.found = info->dlpi_addr + query.wanted.offset;
-  return 1;
-}
 
 /// The executable's one code segment, looked up once: it never moves, and nearly every address is in it.
 struct executable_code {
   executable_code() noexcept {
     ::dl_iterate_phdr(
-        [](dl_phdr_info* info, std::size_t, void* argument) {
-          if (module_of(*info) != 0)
-            return 0;
+        [](dl_phdr_info* info, std::size_t, void* argument) { // the executable comes first
           auto& self = *static_cast<executable_code*>(argument);
           self.base = info->dlpi_addr;
           for (int i = 0; i < info->dlpi_phnum; ++i) {
@@ -95,27 +43,65 @@ const executable_code& executable() noexcept {
 } // namespace
 
 code_address to_code_address(const void* address) {
-  const std::uint64_t offset = reinterpret_cast<std::uint64_t>(address) - executable().base;
+  const auto absolute = reinterpret_cast<std::uint64_t>(address);
+  const std::uint64_t offset = absolute - executable().base;
   if (executable().holds(offset))
     return {.module = 0, .offset = offset};
-  address_query query{.absolute = reinterpret_cast<std::uint64_t>(address), .found = {}};
-  if (::dl_iterate_phdr(&find_module_of_address, &query) == 0) {
+  const auto found = detail::find_in_modules(absolute);
+  if (!found)
     throw error("a function address is in no loaded module; it cannot travel to another process");
-  }
-  return query.found;
+  return {.module = found->module, .offset = found->offset};
 }
 
 const void* from_code_address(const code_address& address) {
-  if (address.module == 0 && executable().holds(address.offset)) {
+  if (address.module == 0 && executable().holds(address.offset))
     return reinterpret_cast<const void*>(executable().base + address.offset);
-  }
-  module_query query{.wanted = address, .found = 0};
-  if (::dl_iterate_phdr(&find_address_in_module, &query) == 0) {
+  const auto found = detail::find_address({.module = address.module, .offset = address.offset});
+  if (!found) {
     throw decode_error(
-        "a function lives in a module that this process has not loaded (dlopen in main?), or not in its "
-        "code");
+        "a function lives in a module that this process has not loaded (dlopen in main?) or that was "
+        "replaced on "
+        "disk, or not in its code");
   }
-  return reinterpret_cast<const void*>(query.found);
+  return reinterpret_cast<const void*>(*found);
 }
 
+namespace detail {
+namespace {
+
+/// Where the mark of a virtual function is: on ARM, whose code addresses may be odd, in the adjustment.
+constexpr bool mark_is_in_adjustment =
+#if defined(__aarch64__)
+    true;
+#else
+    false;
+#endif
+
+bool is_virtual(const member_function_parts& function) noexcept {
+  return ((mark_is_in_adjustment ? function.adjustment : function.function) & 1) != 0;
+}
+
+} // namespace
+
+void encode_member_function(encoder& out, const member_function_parts& function) {
+  code_address address{.module = 0, .offset = function.function};
+  const bool has_address = function.function != 0 && !is_virtual(function);
+  if (has_address)
+    address = to_code_address(reinterpret_cast<const void*>(function.function));
+  out.write(has_address, address.module, address.offset, function.adjustment);
+}
+
+member_function_parts decode_member_function(decoder& in) {
+  const bool has_address = in.read<bool>();
+  const auto module = in.read<std::uint64_t>();
+  const auto offset = in.read<std::uint64_t>();
+  const auto adjustment = in.read<std::uint64_t>();
+  if (!has_address)
+    return {.function = offset, .adjustment = adjustment};
+  return {.function =
+              reinterpret_cast<std::uint64_t>(from_code_address({.module = module, .offset = offset})),
+          .adjustment = adjustment};
+}
+
+} // namespace detail
 } // namespace fourfold

@@ -88,7 +88,7 @@ TEST(event, releases_threads_and_coroutines_on_several_loops_together) {
   });
   threads.await_parked(1);
   for (auto& l : loops)
-    l->submit([] {}).get(); // behind the coroutines: they have parked
+    l->submit(test::let_others_run, 2).get(); // behind the coroutines: they have parked
   EXPECT_EQ(released, 0);
   e.set();
   for (auto& c : coroutines)
@@ -118,7 +118,7 @@ TEST(event, waiting_coroutine_is_cancelled_and_may_wait_again) {
   test::loop_thread loop;
   std::atomic<int> released{0};
   auto f = loop->submit(wait_and_count, std::ref(e), std::ref(released));
-  loop->submit([] {}).get();
+  loop->submit(test::let_others_run, 2).get();
   EXPECT_TRUE(f.cancel());
   EXPECT_THROW(f.get(), cancelled);
   auto again = loop->submit(wait_and_count, std::ref(e), std::ref(released));

@@ -57,6 +57,9 @@ class future_state_base : public parking_place {
       assist(limit);
   }
 
+  /// As those who wait for it are seen by an observer.
+  [[nodiscard]] resource_id resource() const noexcept { return static_cast<const parking_place*>(this); }
+
   /// Asks the work to stop; see future::cancel().
   virtual bool cancel_work() noexcept { return false; }
 
@@ -84,6 +87,7 @@ class future_state_base : public parking_place {
 
   /// The result is in place: publishes it and wakes the waiter. The caller holds a reference.
   void complete() noexcept {
+    tell_wait_observer(&wait_observer::has_done, resource(), party_id());
     // Release: the result; acquire: the waiter's own fields. Pairs with park() and ready().
     waiter* w = slot_.exchange(complete_mark(), std::memory_order_acq_rel);
     if (w != nullptr)

@@ -107,7 +107,7 @@ TEST(mutex, threads_and_coroutines_get_it_in_the_order_in_which_they_came) {
     }));
     threads.await_parked(i / 2 + 1);
     awaiting.push_back(loop->submit(lock_in_turn, std::ref(m), std::ref(order), i + 1));
-    loop->submit([] {}).get(); // behind the coroutine: it has parked
+    loop->submit(test::let_others_run, 2).get(); // behind the coroutine: it has parked
   }
   EXPECT_FALSE(m.try_lock());
   m.unlock();

@@ -150,7 +150,7 @@ TEST(queue, close_ends_every_waiting_consumer) {
   waiting.push_back(threads.start([&] { EXPECT_EQ(q.next(), std::nullopt); }));
   auto a = loop->submit(get_until_end, std::ref(q), std::ref(got));
   auto b = loop->submit(expect_closed_get, std::ref(q));
-  loop->submit([] {}).get();
+  loop->submit(test::let_others_run, 2).get();
   threads.await_parked(2);
   q.close();
   a.get();
@@ -165,7 +165,7 @@ TEST(queue, close_ends_every_waiting_producer_and_keeps_what_is_in_it) {
   test::loop_thread loop;
   std::jthread producer = threads.start([&] { EXPECT_THROW(q.put(2), queue_closed); });
   auto a = loop->submit(expect_closed_put, std::ref(q));
-  loop->submit([] {}).get();
+  loop->submit(test::let_others_run, 2).get();
   threads.await_parked(1);
   q.close();
   a.get();

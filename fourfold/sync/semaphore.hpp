@@ -29,6 +29,8 @@ class semaphore {
 
   /// `initial` permits, 0 <= initial <= maximum; std::invalid_argument otherwise.
   explicit semaphore(std::ptrdiff_t initial, std::ptrdiff_t maximum = unlimited);
+  /// One that has all its permits and never more: a release too many is an error.
+  [[nodiscard]] static semaphore bounded(std::ptrdiff_t permits) { return semaphore(permits, permits); }
   semaphore(const semaphore&) = delete;
   semaphore& operator=(const semaphore&) = delete;
 
@@ -58,6 +60,7 @@ class semaphore {
 
  private:
   friend class mutex;
+  friend class recursive_mutex;
 
   struct acquire_operation {
     semaphore& self;
@@ -67,6 +70,13 @@ class semaphore {
     void result(wake_reason) noexcept {}
   };
   bool park(waiter& w) noexcept;
+  /// For a mutex: gives back the only permit if nobody waits for it, or does nothing.
+  bool try_release_only() noexcept {
+    std::int64_t none = 0;
+    // Release: pairs with the acquire in try_acquire(). Nothing of this object is touched afterwards.
+    return state_.compare_exchange_strong(none, one_permit, std::memory_order_release,
+                                          std::memory_order_relaxed);
+  }
   void release_slowly(std::int64_t permits);
 
   // state_ = permits * one_permit + (somebody_waits ? 1 : 0). The flag may outlive a waiter that gave up; the

@@ -54,6 +54,16 @@ TEST(semaphore, release_above_the_maximum_is_an_error_and_changes_nothing) {
   EXPECT_EQ(s.available(), 1);
 }
 
+TEST(semaphore, bounded_has_all_its_permits_and_refuses_one_more) {
+  semaphore s = semaphore::bounded(3);
+  EXPECT_EQ(s.available(), 3);
+  EXPECT_THROW(s.release(), released_too_often);
+  s.acquire();
+  s.release();
+  EXPECT_THROW(s.release(), released_too_often);
+  EXPECT_EQ(s.available(), 3);
+}
+
 TEST(semaphore, release_above_the_maximum_is_an_error_after_a_waiter_gave_up) {
   semaphore s(0, 1);
   EXPECT_THROW(s.acquire(1ms), timed_out);

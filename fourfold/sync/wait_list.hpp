@@ -19,6 +19,7 @@ class wait_list final : public parking_place {
     lock.lock();
     if (!waiters.empty())
       misuse("a synchronisation object was destroyed while somebody waits on it");
+    tell_wait_observer(&wait_observer::gone, resource());
   }
 
   bool withdraw(waiter& w) noexcept override {
@@ -28,6 +29,9 @@ class wait_list final : public parking_place {
     w.unlink();
     return true;
   }
+
+  /// As those who wait here are seen by an observer.
+  [[nodiscard]] resource_id resource() const noexcept { return static_cast<const parking_place*>(this); }
 
   small_lock lock;
   intrusive_list<waiter> waiters;

@@ -20,5 +20,8 @@ thread_pool::~thread_pool() {
 void thread_pool::shutdown(pending calls) { core_->shutdown(calls); }
 unsigned thread_pool::size() const noexcept { return core_->size(); }
 thread_pool_statistics thread_pool::statistics() const noexcept { return core_->statistics(); }
+std::vector<pool_thread_statistics> thread_pool::thread_statistics() const {
+  return core_->thread_statistics();
+}
 
 } // namespace fourfold

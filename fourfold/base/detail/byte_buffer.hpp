@@ -1,8 +1,11 @@
 #pragma once
 
+#include <fourfold/base/attachment.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <span>
 #include <utility>
@@ -17,11 +20,13 @@ namespace fourfold {
 ///   encode_into(out, 1, name);
 ///   if (out.is_lent()) …              // it fitted; otherwise the bytes have moved to the heap
 ///
+/// Descriptors that travel beside the bytes (see attachment.hpp) are kept with them.
+///
 /// Move-only. Moving copies at most `inline_capacity` bytes. One thread at a time. Growth may throw
 /// std::bad_alloc and then changes nothing.
 class byte_buffer {
  public:
-  static constexpr std::size_t inline_capacity = 96; // makes the object two cache lines
+  static constexpr std::size_t inline_capacity = 88; // makes the object two cache lines
 
   byte_buffer() noexcept : data_{inline_}, capacity_{inline_capacity} {}
   /// The lender keeps the memory alive as long as this buffer (or the one it is moved into) uses it.
@@ -45,7 +50,29 @@ class byte_buffer {
   /// True while the bytes still lie in the memory that the constructor was given.
   [[nodiscard]] bool is_lent() const noexcept { return data_ != inline_ && !on_heap_; }
 
-  void clear() noexcept { size_ = 0; }
+  void clear() noexcept {
+    size_ = 0;
+    attachments_.reset();
+  }
+
+  [[nodiscard]] bool has_attachments() const noexcept {
+    return attachments_ != nullptr && !attachments_->empty();
+  }
+  /// The attachments in the order in which they were added.
+  [[nodiscard]] std::span<std::shared_ptr<const attachment>> attachments() const noexcept {
+    return attachments_ != nullptr ? std::span(*attachments_)
+                                   : std::span<std::shared_ptr<const attachment>>{};
+  }
+  void attach(std::shared_ptr<const attachment> more) {
+    if (attachments_ == nullptr)
+      attachments_ = std::make_unique<attachment_list>();
+    attachments_->push_back(std::move(more));
+  }
+  /// Gives them away.
+  [[nodiscard]] attachment_list take_attachments() noexcept {
+    const std::unique_ptr<attachment_list> taken = std::move(attachments_);
+    return taken != nullptr ? std::move(*taken) : attachment_list{};
+  }
 
   /// Appends `count` bytes of unspecified value and returns where they begin; valid until the next growth.
   std::byte* extend(std::size_t count) {
@@ -78,6 +105,7 @@ class byte_buffer {
       ::operator delete(data_);
   }
   void take(byte_buffer& other) noexcept {
+    attachments_ = std::move(other.attachments_);
     size_ = std::exchange(other.size_, 0);
     capacity_ = std::exchange(other.capacity_, inline_capacity);
     on_heap_ = std::exchange(other.on_heap_, false);
@@ -92,6 +120,7 @@ class byte_buffer {
   std::byte* data_;
   std::size_t size_ = 0;
   std::size_t capacity_;
+  std::unique_ptr<attachment_list> attachments_;
   bool on_heap_ = false;
   std::byte inline_[inline_capacity];
 };

@@ -230,6 +230,14 @@ inline std::span<const std::byte> decoder::read_bytes(std::size_t count) {
   return bytes;
 }
 
+inline std::shared_ptr<const attachment> decoder::next_attachment() {
+  if (attachments_.empty() || attachments_.front() == nullptr)
+    fail("a value came without the descriptor that belongs to it");
+  std::shared_ptr<const attachment> next = std::move(attachments_.front());
+  attachments_ = attachments_.subspan(1);
+  return next;
+}
+
 inline void decoder::finish() const {
   if (left_ != 0)
     fail("bytes are left over");

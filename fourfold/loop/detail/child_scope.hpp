@@ -59,14 +59,21 @@ class child_scope {
     void await_suspend(std::coroutine_handle<> awaiting) noexcept {
       scope_.joiner_ = this;
       suspend(awaiting);
+      if (waits_are_observed()) [[unlikely]]
+        scope_.tell_of_join();
     }
-    void await_resume() { leave(); }
+    void await_resume() {
+      end_observed();
+      leave();
+    }
     void cancel() noexcept override {}
 
    private:
     child_scope& scope_;
   };
 
+  /// Nothing can be thrown there: the children must end first.
+  void tell_of_join() const noexcept;
   void leave() noexcept {
     inside_ = false;
     scope_.leave(opener_);
@@ -97,6 +104,7 @@ class child_context : public root_context {
 
   void start() noexcept {
     parent_.child_started();
+    tell_wait_observer(&wait_observer::works_at, resource_id(&parent_), this->party());
     this->owner().resume_soon(*this);
   }
   [[nodiscard]] T take() { return work_.handle().promise().take(); }
@@ -104,7 +112,10 @@ class child_context : public root_context {
 
  protected:
   ~child_context() = default;
-  void end_child(child_scope::on_failure then) noexcept { parent_.child_ended(failure(), then); }
+  void end_child(child_scope::on_failure then) noexcept {
+    tell_wait_observer(&wait_observer::has_done, resource_id(&parent_), this->party());
+    parent_.child_ended(failure(), then);
+  }
 
  private:
   child_scope& parent_;

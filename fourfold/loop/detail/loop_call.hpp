@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fourfold/base/context_scope.hpp>
 #include <fourfold/base/small_lock.hpp>
 #include <fourfold/loop/cancel_scope.hpp>
 #include <fourfold/loop/task.hpp>
@@ -85,7 +86,10 @@ class loop_call final : public future_state<T>, private loop_call_host, public r
   }
   [[nodiscard]] std::string_view name() const noexcept override { return name_; }
 
-  bool cancel_work() noexcept override { return this->cancel_call(*this); }
+  bool cancel_work() noexcept override {
+    tell_wait_observer(&wait_observer::cancels, this->resource());
+    return this->cancel_call(*this);
+  }
 
   void run_ready() noexcept override {
     if (work_ || start())
@@ -104,17 +108,20 @@ class loop_call final : public future_state<T>, private loop_call_host, public r
       end([]() -> T { throw cancelled(); });
       return false;
     }
+    const context_scope bound(this->bindings()); // no coroutine runs yet, so it is this thread's for a moment
     if constexpr (is_coroutine) {
       try {
         work_.emplace((*bound_)());
         const auto root = work_->handle();
         begin(open_scope(), root);
+        tell_wait_observer(&wait_observer::works_at, this->resource(), this->party());
         return true;
       } catch (...) {
         end([]() -> T { throw; });
         return false;
       }
     } else {
+      tell_wait_observer(&wait_observer::works_at, this->resource(), this_thread_party());
       end([this]() -> T { return (*bound_)(); });
       return false;
     }

@@ -33,15 +33,41 @@ struct parameters_of<R (*)(P...)> {
 };
 template <class R, class... P>
 struct parameters_of<R (*)(P...) noexcept> : parameters_of<R (*)(P...)> {};
-template <class C, class R, class... P>
-struct parameters_of<R (C::*)(P...) const> : parameters_of<R (*)(P...)> {};
-template <class C, class R, class... P>
-struct parameters_of<R (C::*)(P...)> : parameters_of<R (*)(P...)> {};
-template <class C, class R, class... P>
-struct parameters_of<R (C::*)(P...) const noexcept> : parameters_of<R (*)(P...)> {};
+
+/// A member function's class and parameters.
 template <class F>
-  requires requires { &F::operator(); }
-struct parameters_of<F> : parameters_of<decltype(&F::operator())> {};
+struct member_function;
+template <class C, class R, class... P>
+struct member_function<R (C::*)(P...)> {
+  using object = C;
+  using parameters = std::tuple<P...>;
+  template <class First>
+  using with_object = std::tuple<First, P...>;
+};
+template <class C, class R, class... P>
+struct member_function<R (C::*)(P...) const> : member_function<R (C::*)(P...)> {};
+template <class C, class R, class... P>
+struct member_function<R (C::*)(P...)&> : member_function<R (C::*)(P...)> {};
+template <class C, class R, class... P>
+struct member_function<R (C::*)(P...) & noexcept> : member_function<R (C::*)(P...)> {};
+template <class C, class R, class... P>
+struct member_function<R (C::*)(P...) &&> : member_function<R (C::*)(P...)> {};
+template <class C, class R, class... P>
+struct member_function<R (C::*)(P...) const&> : member_function<R (C::*)(P...)> {};
+template <class C, class R, class... P>
+struct member_function<R (C::*)(P...) noexcept> : member_function<R (C::*)(P...)> {};
+template <class C, class R, class... P>
+struct member_function<R (C::*)(P...) const noexcept> : member_function<R (C::*)(P...)> {};
+template <class C, class R, class... P>
+struct member_function<R (C::*)(P...) const & noexcept> : member_function<R (C::*)(P...)> {};
+template <class C, class R, class... P>
+struct member_function<R (C::*)(P...) && noexcept> : member_function<R (C::*)(P...)> {};
+
+template <class F>
+  requires requires { typename member_function<decltype(&F::operator())>::parameters; }
+struct parameters_of<F> {
+  using type = typename member_function<decltype(&F::operator())>::parameters;
+};
 
 /// What an argument travels as: a view or a C string as the string it shows.
 template <class A>
@@ -66,8 +92,15 @@ template <class... P, class... A>
 struct carried_arguments<std::tuple<P...>, A...> {
   using type = std::tuple<typename travels_as<P>::type...>;
 };
+// A member function's object travels as what was passed: an object of the class or of one derived from it.
 template <class F, class... A>
-using carried_arguments_t = typename carried_arguments<typename parameters_of<F>::type, A...>::type;
+struct arguments_of_call : carried_arguments<typename parameters_of<F>::type, A...> {};
+template <class F, class Object, class... A>
+  requires std::is_member_function_pointer_v<F>
+struct arguments_of_call<F, Object, A...>
+    : carried_arguments<typename member_function<F>::template with_object<Object>, Object, A...> {};
+template <class F, class... A>
+using carried_arguments_t = typename arguments_of_call<F, A...>::type;
 
 /// Whether a function object has no state to carry: a captureless lambda.
 template <class F>
@@ -86,6 +119,22 @@ F decode_callable(decoder& in) {
     return in.read<F>();
   }
 }
+
+template <class F, class Arguments>
+inline constexpr bool can_be_called_with = false;
+template <class F, class... A>
+inline constexpr bool can_be_called_with<F, std::tuple<A...>> = std::is_invocable_v<F, A...>;
+
+/// Whether the object of a member function was passed as an address.
+template <class F, class... A>
+inline constexpr bool passes_object_by_address = false;
+template <class F, class Object, class... A>
+inline constexpr bool passes_object_by_address<F, Object, A...> =
+    std::is_member_function_pointer_v<F> && std::is_pointer_v<std::remove_cvref_t<Object>>;
+
+template <class F, class... A>
+inline constexpr bool arguments_fit =
+    sizeof...(A) == 0 || std::is_constructible_v<carried_arguments_t<F, A...>, A&&...>;
 
 template <class F, class Arguments>
 struct thunk;
@@ -133,5 +182,52 @@ struct thunk<F, std::tuple<A...>> {
     }
   }
 };
+
+template <class R>
+inline constexpr bool result_travels = encodable<R>;
+template <>
+inline constexpr bool result_travels<void> = true;
+
+/// Whether a call can be made in another process: require_travelling_call() says why not.
+template <class F, class... A>
+consteval bool call_travels() {
+  if constexpr (passes_object_by_address<F, A...> || !arguments_fit<F, A...>) {
+    return false;
+  } else if constexpr ((!is_stateless<F> && !encodable<F>) || !encodable<carried_arguments_t<F, A...>> ||
+                       !can_be_called_with<F, carried_arguments_t<F, A...>>) {
+    return false;
+  } else {
+    return result_travels<typename thunk<F, carried_arguments_t<F, A...>>::result>;
+  }
+}
+
+/// Compiles if the call can be made in another process; otherwise says in words what cannot travel.
+template <class F, class... A>
+consteval void require_travelling_call() {
+  static_assert(
+      !passes_object_by_address<F, A...>,
+      "process_pool::submit: the address of an object means nothing in another process; pass the object "
+      "itself, which is copied there");
+  if constexpr (!passes_object_by_address<F, A...>) {
+    static_assert(arguments_fit<F, A...>,
+                  "process_pool::submit: these arguments do not fit the function's parameters");
+    static_assert(
+        is_stateless<F> || encodable<F>,
+        "process_pool::submit: the function object holds something that cannot travel to another process (a "
+        "reference, a pointer, or a type without a codec); capture plain values, or pass them as arguments");
+    if constexpr (!is_stateless<F>)
+      require_encodable<F>();
+    require_encodable<carried_arguments_t<F, A...>>();
+    static_assert(
+        can_be_called_with<F, carried_arguments_t<F, A...>>,
+        "process_pool::submit: the function cannot be called with copies of these arguments (too many or "
+        "too few, or a parameter is a non-const reference, which could not bring anything back)");
+    if constexpr (can_be_called_with<F, carried_arguments_t<F, A...>>) {
+      using result = typename thunk<F, carried_arguments_t<F, A...>>::result;
+      if constexpr (!std::is_void_v<result>)
+        require_encodable<result>();
+    }
+  }
+}
 
 } // namespace fourfold::detail

@@ -1,12 +1,15 @@
 #include <fourfold/base/errors.hpp>
 #include <fourfold/process/detail/exception_codec.hpp>
+#include <fourfold/process/detail/fault_point.hpp>
 #include <fourfold/process/detail/process_pool_core.hpp>
 
 #include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <limits>
 #include <mutex>
+#include <utility>
 
 namespace fourfold::detail {
 namespace {
@@ -38,13 +41,17 @@ void process_pool_core::wake_list::add(const worker_slot& slot) noexcept {
   }
 }
 
-worker_slot* process_pool_core::least_loaded(call_kind kind) noexcept {
+worker_slot* process_pool_core::least_loaded(process_call& call) noexcept {
   worker_slot* best = nullptr;
+  // What a call carries is in use while it lies in a busy worker's socket, also if another worker takes the call
+  // over. The one that is busy may be waiting for just that to be let go of, so nothing is put there.
+  const std::size_t depth = call.payload().has_attachments() ? 1 : depth_;
   for (worker_slot& slot : slots_) {
-    if (!slot.is_believed())
+    if (!slot.takes_calls())
       continue;
-    const bool full = kind == call_kind::coroutine ? slot.coroutines() >= options_.coroutines_per_worker
-                                                   : slot.functions() >= depth_;
+    const bool full = call.kind() == call_kind::coroutine
+                          ? slot.coroutines() >= options_.coroutines_per_worker
+                          : slot.functions() >= depth;
     if (full)
       continue;
     if (best == nullptr || slot.functions() < best->functions() ||
@@ -62,32 +69,77 @@ void process_pool_core::recount_ahead() noexcept {
   ahead_.store(ahead);
 }
 
-bool process_pool_core::assign(process_call& call, wake_list& to_wake) {
-  worker_slot* slot = least_loaded(call.kind());
-  if (slot == nullptr || !slot->assign(call))
+bool process_pool_core::hand_to(worker_slot& slot, process_call& call) {
+  if (!slot.assign(call))
     return false;
+  if (call.has_deadline)
+    begin_limits(call);
+  if (needs_successor(slot) && (slot.calls_left() == 0 || successor_of(slot) == nullptr))
+    want_recycling();
+  return true;
+}
+
+bool process_pool_core::assign(process_call& call, wake_list& to_wake) {
+  worker_slot* slot = least_loaded(call);
+  if (slot == nullptr || !hand_to(*slot, call))
+    return false;
+  give_room_back(call);
   to_wake.add(*slot);
   return true;
 }
 
+void process_pool_core::enqueue(process_call& call) noexcept {
+  call.where = process_call::place::queued;
+  queue_.push_back(call);
+  queued_.fetch_add(1);
+}
+
+void process_pool_core::enqueue_again(process_call& call) noexcept {
+  call.where = process_call::place::queued;
+  deadlines_.set(call, never);
+  queue_.push_front(call);
+  queued_.fetch_add(1);
+}
+
+void process_pool_core::leave_queue(process_call& call) noexcept {
+  queue_.remove(call);
+  queued_.fetch_sub(1);
+}
+
+void process_pool_core::refuse_queue(intrusive_list<process_call>& refused) noexcept {
+  queue_.take_all(refused);
+  queued_.store(0);
+  refused.for_each([this](process_call& call) {
+    end_books(call);
+    ++statistics_.refused;
+  });
+}
+
+void process_pool_core::give_room_back(process_call& call) noexcept {
+  if (std::exchange(call.holds_room, false))
+    room_->release();
+}
+
 void process_pool_core::hand_out(wake_list& to_wake) {
-  while (!queue_.empty()) {
-    process_call& call = queue_.front();
-    call.unlink();
-    if (!assign(call, to_wake)) {
-      queue_.push_front(call);
-      break;
+  bool functions = true;
+  bool coroutines = true;
+  while (process_call* call = queue_.first(functions, coroutines)) {
+    queue_.remove(*call);
+    if (assign(*call, to_wake)) {
+      queued_.fetch_sub(1);
+      continue;
     }
-    queued_.fetch_sub(1);
+    queue_.push_front(*call);
+    (call->kind() == call_kind::coroutine ? coroutines : functions) = false;
   }
-  if (queue_.empty())
+  if (queue_.empty(call_kind::function))
     share_out_ahead(to_wake);
   recount_ahead();
 }
 
 void process_pool_core::share_out_ahead(wake_list& to_wake) {
   for (worker_slot& idle : slots_) {
-    if (!idle.is_believed() || idle.functions() != 0)
+    if (!idle.takes_calls() || idle.functions() != 0)
       continue;
     const auto fullest =
         std::max_element(slots_.begin(), slots_.end(), [](const worker_slot& a, const worker_slot& b) {
@@ -104,10 +156,8 @@ void process_pool_core::share_out_ahead(wake_list& to_wake) {
       if (call == nullptr || call->kind() != call_kind::function || !fullest->take_back(*call))
         continue;
       --wanted;
-      if (!idle.assign(*call)) {
-        call->where = process_call::place::queued;
-        queue_.push_front(*call);
-        queued_.fetch_add(1);
+      if (!idle.takes_calls() || !hand_to(idle, *call)) {
+        enqueue_again(*call);
         break;
       }
       to_wake.add(idle);
@@ -118,6 +168,11 @@ void process_pool_core::share_out_ahead(wake_list& to_wake) {
 void process_pool_core::end_books(process_call& call) noexcept {
   call.where = process_call::place::ended;
   call.large_payload.reset(); // the future may live long
+  give_room_back(call);
+  if (call.has_deadline) {
+    deadlines_.drop(call);
+    limited_.fetch_sub(1);
+  }
   if (call.watched)
     watched_.fetch_sub(1);
   if (--live_calls_ == 0 && closed_)
@@ -126,9 +181,13 @@ void process_pool_core::end_books(process_call& call) noexcept {
 
 void process_pool_core::submit(process_call& call) {
   try {
+    require_few_attachments(call.payload());
     if (call.payload().size() > ring_bytes / 4) {
       call.large_payload = make_sealed_message(call.payload().bytes());
+      attachment_list kept = call.payload().take_attachments();
       call.payload() = {};
+      for (auto& one : kept)
+        call.payload().attach(std::move(one));
     }
     const std::lock_guard guard(lock_);
     wake_list to_wake(*this);
@@ -136,17 +195,25 @@ void process_pool_core::submit(process_call& call) {
       throw pool_closed(broken_ + ": the function was not and will not be run");
     if (closed_)
       throw pool_closed();
+    const process_call_options& o = call.options;
+    if (o.time_limit != no_time_limit || o.soft_time_limit != no_time_limit ||
+        o.kill_after != no_time_limit) {
+      deadlines_.enrol(call);
+      limited_.fetch_add(1);
+    }
     call.id = statistics_.submitted + 1;
-    if (queue_.empty() && assign(call, to_wake)) {
+    if (queue_.empty(call.kind()) && assign(call, to_wake)) {
       recount_ahead();
     } else {
-      call.where = process_call::place::queued;
-      queue_.push_back(call);
-      queued_.fetch_add(1);
+      enqueue(call);
     }
     ++statistics_.submitted;
     ++live_calls_;
+    // The other users of what it carries (the end of a queue, say) may wait for it to be let go of.
+    if (call.payload().has_attachments() && !std::exchange(call.watched, true))
+      watched_.fetch_add(1);
   } catch (...) {
+    give_room_back(call);
     call.abandon();
     throw;
   }
@@ -161,21 +228,18 @@ bool process_pool_core::cancel(process_call& call) noexcept {
     switch (call.where) {
     case process_call::place::nowhere:
     case process_call::place::ended: return false;
-    case process_call::place::queued:
-      call.unlink();
-      queued_.fetch_sub(1);
-      break;
-    case process_call::place::assigned: {
-      worker_slot& slot = slots_[call.worker];
-      if (slot.take_back(call))
+    case process_call::place::queued: leave_queue(call); break;
+    case process_call::place::assigned:
+      if (slots_[call.worker].take_back(call))
         break;
-      if (call.kind() != call_kind::coroutine)
+      if (!tell(call, to_wake) && call.options.kill_after == no_time_limit)
         return false;
-      if (!slot.send(call_kind::cancel, call.number))
-        return false;
-      to_wake.add(slot);
+      if (std::exchange(call.cancel_asked, true))
+        return true;
+      if (call.kill_time == never)
+        call.kill_time = deadline_after(call.options.kill_after);
+      wake_at(call, call.kill_time);
       return true;
-    }
     }
     ++statistics_.cancelled;
     end_books(call);
@@ -245,7 +309,9 @@ bool process_pool_core::collect(worker_slot& slot) {
     message_header header;
     for (std::size_t i = 0; i < largest_depth && slot.next_result(header); ++i) {
       something = true;
+      fault_point(fault_step::pool_read_result);
       handle_result(slot, header);
+      fault_point(fault_step::pool_ended_call);
     }
   } catch (const std::exception&) {
     // Its memory holds what no sane worker writes. Its end comes as a notice.
@@ -256,24 +322,50 @@ bool process_pool_core::collect(worker_slot& slot) {
   return something;
 }
 
+void process_pool_core::handle_begin(worker_slot& slot, std::uint64_t number) {
+  const std::lock_guard guard(lock_);
+  process_call* call = slot.find(number);
+  if (call == nullptr || call->begun || !call->has_deadline)
+    throw decode_error("a worker began with a call that it does not have");
+  call->begun = true;
+  // If it was so late that it has been told to stop, then the limits run on, and its end is their doing.
+  if (!call->limit_told)
+    begin_limits(*call);
+}
+
 void process_pool_core::handle_result(worker_slot& slot, const message_header& header) {
+  const auto kind = static_cast<result_kind>(header.kind);
+  if (kind == result_kind::begun)
+    return handle_begin(slot, header.number);
+  if (kind != result_kind::value && kind != result_kind::exception)
+    throw decode_error("a worker sent a message of no known kind");
+  if (options_.max_memory_per_worker != process_pool_options::no_bound)
+    look_at_memory(slot, header);
   process_call* call = nullptr;
+  attachment_list sent; // unmapped, if they did not come back, after the call has ended
   {
     const std::lock_guard guard(lock_);
     wake_list to_wake(*this);
     call = slot.ended(header.number);
     if (call == nullptr)
       throw decode_error("a worker sent a result for a call that it does not have");
+    sent = call->payload().take_attachments();
     ++statistics_.finished;
+    process_worker_statistics& place = places_[slot.place()];
+    ++place.calls;
     if (call->kind() == call_kind::function) {
+      place.busy += std::chrono::nanoseconds(
+          std::min<std::uint64_t>(header.duration, std::numeric_limits<std::int64_t>::max() / 1'000'000));
       const auto duration = static_cast<double>(header.duration);
       mean_duration_ += (duration - mean_duration_) / (duration > mean_duration_ ? 2 : 8);
       depth_ = std::clamp(static_cast<std::size_t>(ahead_nanoseconds / (mean_duration_ + 1)), std::size_t{1},
                           largest_depth);
     }
     end_books(*call);
+    fault_point(fault_step::pool_took_call_off_books);
     hand_out(to_wake);
   }
+  slot.recognise(sent);
   std::span<const std::byte> bytes;
   try {
     bytes = slot.payload();
@@ -281,15 +373,15 @@ void process_pool_core::handle_result(worker_slot& slot, const message_header& h
     // No memory for a large result, or a large result that is none.
     return call->end_with(std::current_exception());
   }
-  decoder in(bytes);
-  switch (static_cast<result_kind>(header.kind)) {
-  case result_kind::value: call->end_with_value(in); return;
-  case result_kind::exception: break;
-  }
+  decoder in(bytes, slot.attachments());
+  if (kind == result_kind::value)
+    return call->end_with_value(in);
   std::exception_ptr exception;
   try {
     exception = decode_exception(in);
-  } catch (const std::exception&) {
+    if (call->limit_told && !call->cancel_asked && is_cancelled(exception))
+      exception = std::make_exception_ptr(timed_out("the call's soft time limit passed, and it stopped"));
+  } catch (...) { // bytes that are none, or what the user's own decoder threw
     exception = std::current_exception();
   }
   call->end_with(std::move(exception));
@@ -317,7 +409,8 @@ void process_pool_core::leave_pump() {
 }
 
 bool process_pool_core::service_wanted() const noexcept {
-  return queued_.load() != 0 || watched_.load() != 0 || ahead_.load() != 0 || draining_.load();
+  return queued_.load() != 0 || watched_.load() != 0 || ahead_.load() != 0 || limited_.load() != 0 ||
+         draining_.load();
 }
 
 void process_pool_core::ensure_service() noexcept {
@@ -356,6 +449,7 @@ void process_pool_core::drive(const future_state_base& awaited, const wait_limit
       if (spin_.look([this] { return any_results(); }))
         continue;
       want_bell(result_bell::driver);
+      fault_point(fault_step::pool_announced_sleep);
       if (any_results() || pump_requested_.load() || awaited.ready())
         continue;
       sleep_as_driver(limit.deadline);

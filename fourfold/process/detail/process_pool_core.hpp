@@ -4,6 +4,8 @@
 #include <fourfold/base/intrusive_list.hpp>
 #include <fourfold/base/small_lock.hpp>
 #include <fourfold/base/unique_fd.hpp>
+#include <fourfold/process/detail/call_deadlines.hpp>
+#include <fourfold/process/detail/call_queue.hpp>
 #include <fourfold/process/detail/process_call.hpp>
 #include <fourfold/process/detail/spin_budget.hpp>
 #include <fourfold/process/detail/template_process.hpp>
@@ -11,6 +13,7 @@
 #include <fourfold/process/process_pool.hpp>
 #include <fourfold/sync/event.hpp>
 #include <fourfold/sync/mutex.hpp>
+#include <fourfold/sync/semaphore.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -34,8 +37,9 @@ namespace fourfold::detail {
 ///   thread's work alone; it makes a driver give the pump back for that.
 ///
 /// Whoever gives the pump back leaves word with the workers whom to ring (`want_bell`): the service, if
-/// somebody is parked on a result, calls are queued, or a worker holds more than it runs; else nobody,
-/// because the results can wait in their rings until somebody looks. Giving back and wanting the service are
+/// somebody is parked on a result, calls are queued, a worker holds more than it runs, or a call carries
+/// attachments, which are let go of at its end; else nobody, because the results can wait in their rings until
+/// somebody looks. Giving back and wanting the service are
 /// checked crosswise (see ensure_service and leave_pump), so a result that somebody waits for always rings.
 class process_pool_core : public std::enable_shared_from_this<process_pool_core> {
  public:
@@ -43,6 +47,11 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   ~process_pool_core();
   process_pool_core(const process_pool_core&) = delete;
   process_pool_core& operator=(const process_pool_core&) = delete;
+
+  [[nodiscard]] const process_call_options& default_options() const noexcept { return options_.calls; }
+  /// The permits of a bounded queue, one for each call that may wait in it; else null. A call brings its permit
+  /// along (`holds_room`).
+  [[nodiscard]] semaphore* room() noexcept { return room_ ? &*room_ : nullptr; }
 
   /// Takes over one reference to `call`, also when it throws.
   void submit(process_call& call);
@@ -56,9 +65,10 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   enum class ending : bool { finish, kill };
   void shutdown(ending how);
 
-  [[nodiscard]] unsigned size() const noexcept { return static_cast<unsigned>(slots_.size()); }
+  [[nodiscard]] unsigned size() const noexcept { return static_cast<unsigned>(places_.size()); }
   [[nodiscard]] std::vector<pid_t> worker_pids();
   [[nodiscard]] process_pool_statistics statistics();
+  [[nodiscard]] std::vector<process_worker_statistics> worker_statistics();
 
  private:
   /// Workers to wake at the end of a section under the lock: declared after the guard, since outside of the
@@ -79,11 +89,39 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
 
   // Handing out; under lock_.
   bool assign(process_call& call, wake_list& to_wake);
+  bool hand_to(worker_slot& slot, process_call& call);
+  void enqueue(process_call& call) noexcept;
+  void enqueue_again(process_call& call) noexcept;
+  void leave_queue(process_call& call) noexcept;
+  void refuse_queue(intrusive_list<process_call>& refused) noexcept;
+  void give_room_back(process_call& call) noexcept;
   void hand_out(wake_list& to_wake);
   void share_out_ahead(wake_list& to_wake);
-  [[nodiscard]] worker_slot* least_loaded(call_kind kind) noexcept;
+  [[nodiscard]] worker_slot* least_loaded(process_call& call) noexcept;
   void recount_ahead() noexcept;
   void end_books(process_call& call) noexcept;
+
+  // Telling calls to stop, and killing the workers of those that do not; under lock_.
+  bool tell(process_call& call, wake_list& to_wake) noexcept;
+  void begin_limits(process_call& call) noexcept;
+  void wake_at(process_call& call, clock::time_point time) noexcept;
+  void enforce_limits();
+  void enforce(process_call& call, clock::time_point now, wake_list& to_wake) noexcept;
+
+  // Recycling; on the service thread, which holds the pump.
+  void look_at_memory(worker_slot& slot, const message_header& header);
+  [[nodiscard]] bool needs_successor(const worker_slot& slot) const noexcept;
+  [[nodiscard]] bool is_used_up(const worker_slot& slot) const noexcept;
+  [[nodiscard]] worker_slot* successor_of(const worker_slot& slot) noexcept;
+  worker_slot& spare_slot();
+  void want_recycling() noexcept;
+  void recycle();
+  /// The slot of its successor, to be started; null if there is to be none now.
+  worker_slot* open_successor(const worker_slot& slot);
+  /// Whether its successor has taken its place now.
+  bool take_over(worker_slot& slot);
+  void retire(worker_slot& slot);
+  [[nodiscard]] std::string name_of(std::uint32_t place) const;
 
   // The pump.
   [[nodiscard]] bool try_pump() noexcept { return !pump_taken_.exchange(true); }
@@ -91,6 +129,7 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   bool pump_once();
   bool collect(worker_slot& slot);
   void handle_result(worker_slot& slot, const message_header& header);
+  void handle_begin(worker_slot& slot, std::uint64_t number);
   void handle(template_process::notice_or_end& news);
   void bury(worker_slot& slot, int signal, int exit_code);
   void revive(worker_slot& slot);
@@ -108,16 +147,28 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   void ensure_service() noexcept;
   void take_pump() noexcept;
   void read_notices();
+  /// Milliseconds, or -1 for ever; for the service thread's poll().
+  [[nodiscard]] int time_to_sleep();
+  void let_submitters_through();
   void end_workers();
 
   process_pool_options options_;
   unique_fd driver_bell_;  // eventfd, blocking
   unique_fd service_bell_; // eventfd, non-blocking
   std::optional<template_process> template_;
-  std::deque<worker_slot> slots_; // they do not move
+  unique_fd setup_; // of each worker; none if there is nothing to set up
+  /// They do not move; one is added under lock_ and the pump.
+  std::deque<worker_slot> slots_;
+  std::optional<semaphore> room_;
+  std::atomic<bool> submitters_let_through_{false};
 
   small_lock lock_;
-  intrusive_list<process_call> queue_;
+  call_queue queue_;
+  call_deadlines deadlines_;
+  /// When the service thread looks at the deadlines next.
+  clock::time_point armed_for_ = never;
+  /// What becomes of the statistics of each worker when another process takes its place.
+  std::vector<process_worker_statistics> places_;
   bool closed_ = false;
   std::string broken_; // why the pool gave up; empty while it has not
   process_pool_statistics statistics_;
@@ -131,6 +182,8 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   std::atomic<std::size_t> watched_{0};
   std::atomic<std::size_t> ahead_{0};
   std::atomic<bool> draining_{false};
+  /// Live calls that have a limit: their workers report when they begin.
+  std::atomic<std::size_t> limited_{0};
 
   std::atomic<bool> pump_taken_{false};
   /// The service thread was rung and found the pump taken.
@@ -143,7 +196,10 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   unsigned template_restarts_ = 0;       // without a worker that served in between; under the pump
   bool slot_missing_ = false;            // a worker could not be replaced and is tried again; under the pump
   unsigned failed_starts_ = 0;           // in a row; under the pump
+  bool recycling_left_over_ = false;     // something of it must be tried again; under the pump
 
+  /// A worker is to be recycled.
+  std::atomic<bool> recycling_due_{false};
   std::atomic<bool> stopping_{false};
   event drained_;
   mutex shutdown_;

@@ -2,7 +2,10 @@
 
 #include <fourfold/base/cpu_count.hpp>
 #include <fourfold/base/errors.hpp>
+#include <fourfold/process/detail/fault_point.hpp>
 #include <fourfold/process/detail/process_pool_core.hpp>
+#include <fourfold/process/detail/process_setup.hpp>
+#include <fourfold/process/detail/sandbox.hpp>
 #include <fourfold/process/detail/system_call.hpp>
 
 #include <poll.h>
@@ -15,6 +18,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace fourfold::detail {
 namespace {
@@ -24,11 +28,19 @@ constexpr unsigned most_failed_starts = 5;
 // A call whose workers die so often before they begin it, by what they left in shared memory, is the likely
 // cause.
 constexpr std::uint8_t most_redeliveries = 3;
-// How long to wait before another try, when the system gave no process or no descriptor.
-constexpr int retry_milliseconds = 100;
 // How long workers may take over their end when they have nothing left to do (flushing output), before they
 // are killed.
 constexpr auto finishing_time = std::chrono::seconds(2);
+
+bool may_repeat(const process_call& call) noexcept {
+  return call.repeated < call.options.retries && !call.cancel_asked;
+}
+
+std::exception_ptr what_killed(const process_call& call) noexcept {
+  if (call.killed_for == process_call::verdict::cancelled)
+    return exception_of<cancelled>("the call was cancelled, went on, and was ended by killing its worker");
+  return exception_of<timed_out>("the call's time limit passed, and its worker was killed");
+}
 
 /// Blocks every signal on this thread for a scope: a thread started inside is none that the program's
 /// handlers run on.
@@ -56,12 +68,27 @@ process_pool_core::process_pool_core(process_pool_options options)
       spin_(std::chrono::microseconds(cpu_count() > 1 ? options_.spin_microseconds : 0)) {
   if (options_.coroutines_per_worker == 0)
     throw std::invalid_argument("process_pool: coroutines_per_worker must not be 0");
+  if (options_.queue_bound == 0 || options_.max_calls_per_worker == 0)
+    throw std::invalid_argument("process_pool: queue_bound and max_calls_per_worker must not be 0");
+  if (options_.calls.room.deadline != never || options_.calls.room.token.can_be_cancelled())
+    throw std::invalid_argument("process_pool: how long to wait for room is said with each call");
+  if (options_.queue_bound < static_cast<std::size_t>(semaphore::unlimited / 2))
+    room_.emplace(static_cast<std::ptrdiff_t>(options_.queue_bound));
+  if (options_.sandbox)
+    require_support(*options_.sandbox);
+  if (options_.sandbox || !options_.initialiser.call().bytes.empty())
+    setup_ = encode_setup({.call = options_.initialiser.call(), .sandbox = options_.sandbox});
   const unsigned workers = options_.workers != 0 ? options_.workers : cpu_count();
+  for (unsigned i = 0; i < workers; ++i)
+    places_.push_back({.name = name_of(i)});
   template_.emplace();
   for (unsigned i = 0; i < workers; ++i)
     slots_.emplace_back(i, driver_bell_.get(), service_bell_.get());
-  for (worker_slot& slot : slots_)
-    slot.open(result_bell::none);
+  for (worker_slot& slot : slots_) {
+    slot.set_place(slot.index());
+    slot.set_duty(worker_slot::duty::serving);
+    slot.open(result_bell::none, options_.max_calls_per_worker);
+  }
   {
     const signals_blocked blocked;
     service_ = std::thread([this] {
@@ -70,27 +97,31 @@ process_pool_core::process_pool_core(process_pool_options options)
     });
   }
   // The service reads the template's answers meanwhile; with hundreds of workers the sockets would fill up.
-  for (worker_slot& slot : slots_)
-    start_worker(slot);
+  for (unsigned i = 0; i < workers; ++i)
+    start_worker(slots_[i]);
 }
 
 process_pool_core::~process_pool_core() = default;
 
 void process_pool_core::start_worker(worker_slot& slot) {
-  start_request request{.worker = slot.index(),
-                        .generation = slot.generation(),
-                        .coroutines = static_cast<std::uint32_t>(options_.coroutines_per_worker),
-                        .spin_microseconds = options_.spin_microseconds};
-  const std::string number = "-" + std::to_string(slot.index());
-  const std::string name = options_.name.substr(0, request.name.size() - 1 - number.size()) + number;
-  std::copy(name.begin(), name.end(), request.name.begin());
+  const start_request request{.fresh = options_.start == start_method::fresh_execution,
+                              .worker = slot.index(),
+                              .generation = slot.generation(),
+                              .coroutines = static_cast<std::uint32_t>(options_.coroutines_per_worker),
+                              .spin_microseconds = options_.spin_microseconds,
+                              .name = short_name(options_.name, "-" + std::to_string(slot.place()))};
   // If the template has died, the service thread notices, starts a new one and asks again.
-  if (!template_ || !template_->start_worker(request, slot.worker_end()))
+  if (!template_ || !template_->start_worker(request, slot.worker_end(), setup_.get()))
     return;
+  fault_point(fault_step::pool_asked_for_worker);
   const std::lock_guard guard(lock_);
   // It may have come, died and been replaced already.
   if (slot.generation() == request.generation && slot.is_open())
     slot.handed_over();
+}
+
+std::string process_pool_core::name_of(std::uint32_t place) const {
+  return short_name(options_.name, "-" + std::to_string(place)).data();
 }
 
 void process_pool_core::handle(template_process::notice_or_end& news) {
@@ -106,28 +137,38 @@ void process_pool_core::handle(template_process::notice_or_end& news) {
   case worker_notice::event::started: {
     const std::lock_guard guard(lock_);
     slot.started(notice.pid, std::move(news.pidfd));
+    if (slot.has_duty() == worker_slot::duty::standby)
+      recycling_due_.store(true); // what it succeeds may go now
     break;
   }
   case worker_notice::event::failed:
-    ++failed_starts_;
-    bury(slot, 0, 0);
-    if (failed_starts_ >= most_failed_starts)
+    if (++failed_starts_ >= most_failed_starts)
       give_up(std::string("no worker process could be started (") + std::strerror(notice.exit_code) + ")");
+    bury(slot, 0, 0);
     break;
   case worker_notice::event::exited: bury(slot, notice.signal, notice.exit_code); break;
   }
 }
 
 void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
+  fault_point(fault_step::pool_found_worker_dead);
   while (collect(slot)) { // results that it wrote before it died
   }
   const pid_t pid = slot.pid(); // -1: it was never born
+  // Its memory alone is not believed: the exit status comes from the template.
+  const bool cannot_serve = signal == 0 && exit_code == cannot_serve_status && !slot.has_served();
+  const std::string why_not = cannot_serve ? slot.why_not_serving() : std::string();
+  // Where an initialiser runs first, a death before serving tells nothing about the calls that wait.
+  const bool tells_of_calls = pid > 0 && (!setup_ || slot.has_served());
+  const std::string reason = options_.sandbox ? why_sandbox_ended(signal, slot.denied_call()) : std::string();
   if (slot.has_served()) {
     failed_starts_ = template_restarts_ = 0;
   } else if (pid > 0) {
     ++failed_starts_;
   }
-  std::vector<process_call*> lost;
+  const auto duty = slot.has_duty();
+  const bool ours = slot.was_killed_sane(); // for a limit, so no call of it is suspect
+  std::vector<std::pair<process_call*, std::exception_ptr>> lost;
   {
     const std::lock_guard guard(lock_);
     lost.reserve(slot.assigned().size());
@@ -135,22 +176,49 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
       process_call* call = slot.assigned()[i];
       if (call == nullptr)
         continue;
-      if (slot.had_begun(*call) || (pid > 0 && ++call->redeliveries > most_redeliveries)) {
-        lost.push_back(call);
+      const bool begun = slot.had_begun(*call);
+      if (call->killed_for != process_call::verdict::none) {
+        lost.emplace_back(call, what_killed(*call));
+        ++(call->killed_for == process_call::verdict::timed_out ? statistics_.timed_out
+                                                                : statistics_.cancelled);
+        end_books(*call);
+      } else if (begun && may_repeat(*call) && broken_.empty()) {
+        ++call->repeated;
+        ++statistics_.retried;
+        enqueue_again(*call);
+      } else if (begun || (tells_of_calls && !ours && ++call->redeliveries > most_redeliveries)) {
+        lost.emplace_back(call, exception_of<worker_died>(pid, signal, exit_code, call->id, reason));
         ++statistics_.failed_by_death;
         end_books(*call);
       } else {
-        call->where = process_call::place::queued;
-        queue_.push_front(*call);
-        queued_.fetch_add(1);
+        enqueue_again(*call);
       }
+    }
+    if (duty == worker_slot::duty::retiring) {
+      ++statistics_.workers_recycled;
+      ++places_[slot.place()].recycled;
+      slot.set_duty(worker_slot::duty::none);
+    } else if (worker_slot* successor = successor_of(slot)) {
+      successor->set_duty(worker_slot::duty::serving);
+      ++statistics_.workers_replaced;
+      ++places_[slot.place()].deaths;
+      slot.set_duty(worker_slot::duty::none);
     }
     slot.close();
   }
-  for (process_call* call : lost)
-    call->end_with(exception_of<worker_died>(pid, signal, exit_code, call->id));
+  fault_point(fault_step::pool_buried_worker);
+  for (auto& [call, exception] : lost)
+    call->end_with(std::move(exception));
+  if (!why_not.empty())
+    return give_up("no worker can serve: " + why_not);
   if (failed_starts_ >= most_failed_starts)
     return give_up("worker processes die before they can serve");
+  if (slot.has_duty() == worker_slot::duty::none) {
+    // Somebody else has its place already. What it had is queued.
+    const std::lock_guard guard(lock_);
+    wake_list to_wake(*this);
+    return hand_out(to_wake);
+  }
   slot_missing_ = true;
   // A fork that failed is not tried again at once.
   if (pid > 0)
@@ -163,13 +231,14 @@ void process_pool_core::revive(worker_slot& slot) {
     if (!broken_.empty())
       return;
     try {
-      slot.open(bell_);
+      slot.open(bell_, options_.max_calls_per_worker);
     } catch (const std::exception& e) {
       slot.close();
       ++failed_starts_;
       return;
     }
     ++statistics_.workers_replaced;
+    ++places_[slot.place()].deaths;
   }
   start_worker(slot);
   const std::lock_guard guard(lock_);
@@ -180,6 +249,8 @@ void process_pool_core::revive(worker_slot& slot) {
 void process_pool_core::revive_all() {
   slot_missing_ = false;
   for (worker_slot& slot : slots_) {
+    if (slot.has_duty() == worker_slot::duty::none)
+      continue;
     if (!slot.is_open())
       revive(slot);
     slot_missing_ |= !slot.is_open();
@@ -210,9 +281,7 @@ void process_pool_core::give_up(const std::string& why) {
     const std::lock_guard guard(lock_);
     if (broken_.empty())
       broken_ = "the process pool gave up: " + why;
-    refused.splice_back(queue_);
-    queued_.store(0);
-    refused.for_each([this](process_call& call) { end_books(call); });
+    refuse_queue(refused);
     // What a worker has begun goes on.
     for (worker_slot& slot : slots_) {
       for (std::size_t i = slot.assigned().size(); i-- > 0;) {
@@ -221,11 +290,13 @@ void process_pool_core::give_up(const std::string& why) {
           continue;
         static_cast<void>(slot.ended(call->number));
         end_books(*call);
+        ++statistics_.refused;
         refused.push_front(*call);
       }
     }
     recount_ahead();
   }
+  let_submitters_through();
   while (!refused.empty()) {
     refused.pop_front().end_with(
         std::make_exception_ptr(pool_closed(broken_ + ": the function was not and will not be run")));
@@ -240,8 +311,7 @@ void process_pool_core::serve() {
     const int control = template_ ? template_->control() : -1;
     std::array<pollfd, 2> watched{{{.fd = service_bell_.get(), .events = POLLIN, .revents = 0},
                                    {.fd = control, .events = POLLIN, .revents = 0}}};
-    const int timeout = slot_missing_ ? retry_milliseconds : -1;
-    if (::poll(watched.data(), watched.size(), timeout) < 0)
+    if (::poll(watched.data(), watched.size(), time_to_sleep()) < 0)
       continue;
     std::uint64_t count = 0;
     if (watched[0].revents != 0)
@@ -252,7 +322,10 @@ void process_pool_core::serve() {
       wake_list to_wake(*this);
       hand_out(to_wake);
     }
-    const bool news = watched[1].revents != 0 || slot_missing_;
+    if (limited_.load() != 0)
+      enforce_limits();
+    const bool news =
+        watched[1].revents != 0 || slot_missing_ || recycling_left_over_ || recycling_due_.load();
     if (news) {
       take_pump();
     } else if (!try_pump()) {
@@ -266,6 +339,9 @@ void process_pool_core::serve() {
       read_notices();
     if (slot_missing_)
       revive_all();
+    const bool left_over = std::exchange(recycling_left_over_, false);
+    if (recycling_due_.exchange(false) || left_over)
+      recycle();
     while (pump_once()) {
     }
     leave_pump();
@@ -313,14 +389,12 @@ void process_pool_core::shutdown(ending how) {
   {
     const std::lock_guard guard(lock_);
     closed_ = true;
-    if (how == ending::kill) {
-      refused.splice_back(queue_);
-      queued_.store(0);
-      refused.for_each([this](process_call& call) { end_books(call); });
-    }
+    if (how == ending::kill)
+      refuse_queue(refused);
     if (live_calls_ == 0)
       drained_.set();
   }
+  let_submitters_through();
   while (!refused.empty())
     refused.pop_front().end_with(exception_of<pool_closed>());
   if (how == ending::finish) {
@@ -346,6 +420,7 @@ void process_pool_core::end_workers() {
     if (live_calls_ != 0 || !slot.send(call_kind::finish, 0))
       continue;
     slot.wake();
+    fault_point(fault_step::pool_sent_finish);
     ++alive;
   }
   // Nothing waits for them but their own flushing; then the template kills and reaps what is left.
@@ -386,6 +461,7 @@ void process_pool_core::end_workers() {
           ++statistics_.failed_by_death;
         } else {
           refused.push_back(*call);
+          ++statistics_.refused;
         }
       }
       slot.close();
@@ -395,9 +471,9 @@ void process_pool_core::end_workers() {
   }
   {
     const std::lock_guard guard(lock_);
-    queue_.for_each([this](process_call& call) { end_books(call); });
-    refused.splice_back(queue_);
-    queued_.store(0);
+    intrusive_list<process_call> queued;
+    refuse_queue(queued);
+    refused.splice_back(queued);
   }
   while (!refused.empty())
     refused.pop_front().end_with(exception_of<pool_closed>());

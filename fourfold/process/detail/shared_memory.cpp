@@ -10,7 +10,7 @@
 
 namespace fourfold::detail {
 
-shared_mapping::shared_mapping(int fd, std::size_t size, bool writable) : size_(size) {
+shared_mapping::shared_mapping(int fd, std::size_t size, bool writable) : size_(size), mapped_(size) {
   if (size == 0)
     return;
   void* place = ::mmap(nullptr, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
@@ -21,7 +21,15 @@ shared_mapping::shared_mapping(int fd, std::size_t size, bool writable) : size_(
 
 shared_mapping::~shared_mapping() {
   if (data_ != nullptr)
-    ::munmap(data_, size_);
+    ::munmap(data_, mapped_);
+}
+
+void shared_mapping::grow(std::size_t size) {
+  void* place = ::mremap(data_, mapped_, size, MREMAP_MAYMOVE);
+  if (place == MAP_FAILED)
+    throw_errno("mremap of shared memory");
+  data_ = static_cast<std::byte*>(place);
+  size_ = mapped_ = size;
 }
 
 unique_fd make_shared_memory(const char* name, std::size_t size) {

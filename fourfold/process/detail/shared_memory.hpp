@@ -15,11 +15,16 @@ class shared_mapping {
   shared_mapping() noexcept = default;
   /// Maps `size` bytes of `fd`, writable or not. Throws std::system_error.
   shared_mapping(int fd, std::size_t size, bool writable);
+  /// Takes over what is mapped already.
+  shared_mapping(std::byte* data, std::size_t size) noexcept : data_(data), size_(size), mapped_(size) {}
   shared_mapping(shared_mapping&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+      : data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)),
+        mapped_(std::exchange(other.mapped_, 0)) {}
   shared_mapping& operator=(shared_mapping&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(mapped_, other.mapped_);
     return *this;
   }
   ~shared_mapping();
@@ -27,9 +32,15 @@ class shared_mapping {
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
   [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {data_, size_}; }
 
+  /// Maps more of the same file, in place or elsewhere. Throws std::system_error, and has had no effect then.
+  void grow(std::size_t size);
+  /// Speaks only of the first `size` bytes from now on.
+  void show(std::size_t size) noexcept { size_ = size; }
+
  private:
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  std::size_t mapped_ = 0;
 };
 
 /// Anonymous shared memory of `size` bytes for good, zeroed, not inherited by exec. Throws std::system_error.

@@ -1,3 +1,4 @@
+#include <fourfold/base/errors.hpp>
 #include <fourfold/process/detail/system_call.hpp>
 #include <fourfold/process/detail/worker_channel.hpp>
 
@@ -5,8 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 namespace fourfold::detail {
@@ -14,7 +17,7 @@ namespace {
 
 // Room for the control message, aligned as the kernel wants it.
 struct alignas(cmsghdr) control_buffer {
-  std::array<char, CMSG_SPACE(sizeof(int) * channel_descriptors::count)> bytes{};
+  std::array<char, CMSG_SPACE(sizeof(int) * most_descriptors)> bytes{};
 };
 
 } // namespace
@@ -111,6 +114,30 @@ received_message receive_with_descriptors(int socket, std::span<std::byte> buffe
     }
   }
   return received;
+}
+
+void require_few_attachments(const byte_buffer& bytes) {
+  if (bytes.attachments().size() > most_attachments)
+    throw error("more shared objects than can travel in one message (252 descriptors)");
+}
+
+bool send_attached(int socket, std::uint64_t number, int payload, const byte_buffer& attached, bool wait) {
+  std::array<int, most_descriptors> descriptors{};
+  std::size_t count = 0;
+  if (payload >= 0)
+    descriptors[count++] = payload;
+  for (const auto& one :
+       attached.attachments().first(std::min(attached.attachments().size(), most_attachments)))
+    descriptors[count++] = one->fd();
+  return send_with_descriptors(socket, std::as_bytes(std::span(&number, 1)), std::span(descriptors).first(count), wait);
+}
+
+void attach_received(byte_buffer& bytes, std::span<unique_fd> descriptors) {
+  for (unique_fd& fd : descriptors) {
+    if (!fd)
+      break;
+    bytes.attach(std::make_shared<const attachment>(std::move(fd)));
+  }
 }
 
 } // namespace fourfold::detail

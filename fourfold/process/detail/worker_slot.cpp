@@ -1,3 +1,5 @@
+#include <fourfold/process/detail/fault_point.hpp>
+#include <fourfold/process/detail/shared_futex.hpp>
 #include <fourfold/process/detail/system_call.hpp>
 #include <fourfold/process/detail/worker_slot.hpp>
 
@@ -7,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <new>
 
 namespace fourfold::detail {
@@ -16,9 +19,14 @@ unique_fd duplicate(int fd) {
   return unique_fd(checked(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "duplicating a descriptor"));
 }
 
+/// Whether descriptors belong to the call's message.
+bool travels_by_socket(process_call& call) noexcept {
+  return call.large_payload || call.payload().has_attachments();
+}
+
 } // namespace
 
-void worker_slot::open(result_bell bell) {
+void worker_slot::open(result_bell bell, std::uint64_t most_calls) {
   channel_descriptors fresh;
   fresh.memory = make_shared_memory("fourfold-worker", channel_bytes);
   fresh.worker_bell = unique_fd(checked(::eventfd(0, EFD_CLOEXEC), "eventfd"));
@@ -26,6 +34,7 @@ void worker_slot::open(result_bell bell) {
   fresh.service_bell = duplicate(service_bell_);
   auto [ours, theirs] = make_socket_pair();
   fresh.socket = std::move(theirs);
+  fault_point(fault_step::pool_opened_channel);
   memory_.emplace(fresh.memory.get());
   new (&memory_->header()) channel_header;
   want_bell(bell);
@@ -33,21 +42,37 @@ void worker_slot::open(result_bell bell) {
   results_.emplace(memory_->header().results, memory_->result_bytes());
   socket_ = std::move(ours);
   worker_end_ = std::move(fresh);
+  most_calls_ = most_calls;
   ++generation_;
+}
+
+std::string worker_slot::why_not_serving() const {
+  const channel_header& header = memory_->header();
+  if (header.cannot_serve.load() == 0)
+    return {};
+  std::string text(header.why_not.begin(), std::ranges::find(header.why_not, '\0'));
+  std::ranges::replace_if(text, [](char c) { return static_cast<unsigned char>(c) < ' '; }, ' ');
+  return text;
 }
 
 void worker_slot::started(pid_t pid, unique_fd pidfd) noexcept {
   pid_ = pid;
   pidfd_ = std::move(pidfd);
-  if (condemned_)
-    condemn();
+  if (condemned_ || killed_)
+    kill();
 }
 
 void worker_slot::condemn() noexcept {
   condemned_ = true;
+  kill();
+}
+
+void worker_slot::kill() noexcept {
+  killed_ = true;
   // Through the pidfd, which cannot name a stranger that got the number later.
   if (pidfd_)
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  fault_point(fault_step::pool_killed_worker);
 }
 
 void worker_slot::handed_over() noexcept {
@@ -60,6 +85,7 @@ void worker_slot::handed_over() noexcept {
 void worker_slot::close() noexcept {
   large_payload_ = {};
   large_descriptor_.reset();
+  attachments_.clear();
   results_.reset();
   calls_.reset();
   memory_.reset();
@@ -70,7 +96,9 @@ void worker_slot::close() noexcept {
   functions_ = coroutines_ = 0;
   pid_ = -1;
   pidfd_.reset();
-  condemned_ = false;
+  condemned_ = killed_ = outgrown = told_to_finish = false;
+  handed_ = told_ = 0;
+  memory_looked_at = {};
 }
 
 void worker_slot::count(const process_call& call, std::size_t one) noexcept {
@@ -85,6 +113,10 @@ bool worker_slot::assign(process_call& call) noexcept {
                         .duration = 0};
   if (call.large_payload)
     header.kind |= through_descriptor;
+  if (call.payload().has_attachments())
+    header.kind |= with_attachments;
+  if (call.has_deadline)
+    header.kind |= report_begin;
   const std::uint64_t position = calls_->position();
   try {
     assigned_.push_back(&call);
@@ -92,15 +124,18 @@ bool worker_slot::assign(process_call& call) noexcept {
     return false;
   }
   if (!write(header, call.payload().bytes()) ||
-      (call.large_payload && !send_descriptor(call.large_payload.get(), position))) {
+      (travels_by_socket(call) && !send_descriptors(call, number, position))) {
     assigned_.pop_back();
     return false;
   }
+  fault_point(fault_step::pool_wrote_call);
   call.where = process_call::place::assigned;
   call.worker = index_;
   call.number = number;
   call.ring_position = position;
+  call.begun = false;
   count(call, 1);
+  ++handed_;
   return true;
 }
 
@@ -118,18 +153,21 @@ bool worker_slot::write(const message_header& header, std::span<const std::byte>
   }
 }
 
-bool worker_slot::send_descriptor(int large_payload, std::uint64_t position) noexcept {
-  const std::byte nothing{};
-  const std::array<int, 1> descriptor{large_payload};
-  const std::span<const std::byte> one(&nothing, 1);
+bool worker_slot::send_descriptors(process_call& call, std::uint64_t number, std::uint64_t position) noexcept {
+  // With the call's number, so that the worker passes over those of calls that were taken back.
+  const auto send = [&](bool wait) {
+    return send_attached(socket_.get(), number, call.large_payload.get(), call.payload(), wait);
+  };
   try {
-    if (send_with_descriptors(socket_.get(), one, descriptor, false))
+    if (send(false)) {
+      fault_point(fault_step::pool_sent_large_call);
       return true;
+    }
     if (calls_->revoke(position))
       return false;
     // The worker has begun with it and waits for the descriptor, so what is in flight drains; or it has died,
     // and then the call ends with it.
-    static_cast<void>(send_with_descriptors(socket_.get(), one, descriptor, true));
+    static_cast<void>(send(true));
   } catch (const std::system_error&) {
     if (calls_->revoke(position))
       return false;
@@ -139,10 +177,11 @@ bool worker_slot::send_descriptor(int large_payload, std::uint64_t position) noe
 }
 
 bool worker_slot::take_back(process_call& call) noexcept {
-  // A message with a descriptor cannot be skipped alone: the descriptor would be taken for the next one's.
-  if (call.large_payload || !calls_->revoke(call.ring_position))
+  if (!calls_->revoke(call.ring_position))
     return false;
+  fault_point(fault_step::pool_took_call_back);
   static_cast<void>(ended(call.number));
+  --handed_;
   return true;
 }
 
@@ -161,6 +200,32 @@ process_call* worker_slot::ended(std::uint64_t number) noexcept {
   return call;
 }
 
+process_call* worker_slot::find(std::uint64_t number) noexcept {
+  const std::uint64_t place = number - first_number_;
+  return place < assigned_.size() ? assigned_[place] : nullptr;
+}
+
+bool worker_slot::has_functions_before(const process_call& call) const noexcept {
+  for (std::uint64_t i = 0; first_number_ + i < call.number; ++i) {
+    if (assigned_[i] != nullptr && assigned_[i]->kind() == call_kind::function)
+      return true;
+  }
+  return false;
+}
+
+bool worker_slot::tell(const process_call& call) noexcept {
+  channel_header& header = memory_->header();
+  // A worker takes one function after the other, so whoever was told of a later one need not hear of this.
+  if (told_ <= call.number) {
+    told_ = call.number + 1;
+    header.told.store(told_);
+    header.tellings.fetch_add(1);
+    shared_futex_wake_one(header.tellings);
+    fault_point(fault_step::pool_told_function);
+  }
+  return header.deaf.load() == 0;
+}
+
 bool worker_slot::send(call_kind kind, std::uint64_t number) noexcept {
   return write({.size = 0, .kind = static_cast<std::uint32_t>(kind), .number = number, .duration = 0}, {});
 }
@@ -169,6 +234,7 @@ void worker_slot::wake() const noexcept {
   std::atomic<std::uint32_t>& sleeps = memory_->header().worker_sleeps;
   if (sleeps.load() != 0 && sleeps.exchange(0) != 0)
     ring_bell(worker_end_.worker_bell.get());
+  fault_point(fault_step::pool_woke_worker);
 }
 
 void worker_slot::give_room() const noexcept {
@@ -180,17 +246,34 @@ void worker_slot::give_room() const noexcept {
 bool worker_slot::next_result(message_header& header) {
   large_payload_ = {};
   large_descriptor_.reset();
+  attachments_.clear();
   if (!results_->read(header, payload_))
     return false;
-  if ((header.kind & through_descriptor) != 0) {
-    header.kind &= ~through_descriptor;
-    std::array<std::byte, 1> nothing{};
-    auto message = receive_with_descriptors(socket_.get(), nothing, false);
-    if (!message.descriptors[0])
-      throw decode_error("a large result came without its descriptor");
-    large_descriptor_ = std::move(message.descriptors[0]);
+  const std::uint32_t flags = header.kind & (through_descriptor | with_attachments);
+  if (flags == 0)
+    return true;
+  header.kind &= ~flags;
+  std::array<std::byte, 1> nothing{};
+  auto message = receive_with_descriptors(socket_.get(), nothing, false);
+  std::span<unique_fd> descriptors(message.descriptors);
+  if (!descriptors[0])
+    throw decode_error("a result came without its descriptors");
+  if ((flags & through_descriptor) != 0) {
+    large_descriptor_ = std::move(descriptors[0]);
+    descriptors = descriptors.subspan(1);
   }
+  attach_received(payload_, descriptors);
+  attachments_ = payload_.take_attachments();
   return true;
+}
+
+void worker_slot::recognise(const attachment_list& sent) noexcept {
+  for (std::shared_ptr<const attachment>& received : attachments_) {
+    const auto known = std::find_if(sent.begin(), sent.end(),
+                                    [&](const auto& one) { return one->stands_for(received->fd()); });
+    if (known != sent.end())
+      received = *known;
+  }
 }
 
 std::span<const std::byte> worker_slot::payload() {

@@ -20,8 +20,8 @@ void sleeper::wake(order what) noexcept {
   futex_wake_one(word_);
 }
 
-idle_workers::idle_workers(unsigned wanted, unsigned max_spares) noexcept
-    : wanted_(wanted), max_spares_(max_spares) {}
+idle_workers::idle_workers(unsigned wanted, unsigned lasting, unsigned max_spares) noexcept
+    : wanted_(wanted), lasting_(lasting), max_spares_(max_spares) {}
 
 idle_workers::help idle_workers::wake_one(starting how) noexcept {
   sleeper* chosen = nullptr;
@@ -31,16 +31,10 @@ idle_workers::help idle_workers::wake_one(starting how) noexcept {
     if (over_ || !should_wake(counts))
       return help::none;
     if (sleepers_.empty()) {
-      const std::uint64_t spares = total_ > wanted() ? total_ - wanted() : 0;
-      if (how == starting::never || spares >= max_spares_)
+      if (how == starting::never)
         return help::none;
-      // Beyond this many, blocked jobs only get a stand-in when nobody runs at all. Without the rule, jobs
-      // that all want one mutex would become a thread each.
-      const std::uint64_t generous = std::max<std::uint64_t>(8, wanted());
-      if (spares >= generous && awake(counts) > 0)
-        return help::none;
-      if (spares >= generous && how == starting::generously)
-        return help::stuck;
+      if (const help refusal = may_start(counts, how); refusal != help::start_thread)
+        return refusal;
       ++total_;
     } else {
       chosen = &sleepers_.back();
@@ -53,6 +47,21 @@ idle_workers::help idle_workers::wake_one(starting how) noexcept {
     return help::start_thread;
   chosen->wake(sleeper::order::work);
   return help::woken;
+}
+
+idle_workers::help idle_workers::may_start(std::uint64_t counts, starting how) const noexcept {
+  if (total_ < wanted())
+    return help::start_thread;
+  const std::uint64_t spares = total_ - wanted();
+  if (spares >= max_spares_)
+    return help::none;
+  // Beyond this many, blocked jobs only get a stand-in when nobody runs at all. Without the rule, jobs that
+  // all want one mutex would become a thread each.
+  if (spares < std::max<std::uint64_t>(8, wanted()))
+    return help::start_thread;
+  if (awake(counts) > 0)
+    return help::none;
+  return how == starting::generously ? help::stuck : help::start_thread;
 }
 
 void idle_workers::start_failed() noexcept {
@@ -111,7 +120,7 @@ bool idle_workers::get_up(sleeper& s) noexcept {
 
 bool idle_workers::retire(sleeper& s) noexcept {
   const std::lock_guard guard(lock_);
-  if (!s.linked() || total_ <= wanted())
+  if (!s.linked() || total_ <= std::min<std::uint64_t>(lasting_, wanted()))
     return false;
   s.unlink();
   --asleep_;
@@ -119,9 +128,9 @@ bool idle_workers::retire(sleeper& s) noexcept {
   return true;
 }
 
-bool idle_workers::has_spares() noexcept {
+bool idle_workers::may_retire() noexcept {
   const std::lock_guard guard(lock_);
-  return total_ > wanted();
+  return total_ > std::min<std::uint64_t>(lasting_, wanted());
 }
 
 } // namespace fourfold::detail

@@ -39,7 +39,8 @@ class sleeper : public list_links {
 /// because it found some looks again on behalf of what it did not take.
 class idle_workers {
  public:
-  explicit idle_workers(unsigned wanted, unsigned max_spares) noexcept;
+  /// `lasting`: how many threads stay however long they are idle.
+  explicit idle_workers(unsigned wanted, unsigned lasting, unsigned max_spares) noexcept;
 
   /// How many are to be awake; lowered if the system does not give as many threads.
   void set_wanted(unsigned wanted) noexcept { wanted_.store(wanted, std::memory_order_relaxed); }
@@ -78,7 +79,7 @@ class idle_workers {
   bool get_up(sleeper& s) noexcept;
   /// Takes a surplus thread that slept long enough out for good; false if it is needed or being woken.
   bool retire(sleeper& s) noexcept;
-  [[nodiscard]] bool has_spares() noexcept;
+  [[nodiscard]] bool may_retire() noexcept;
 
   void blocked() noexcept { counts_.fetch_sub(one_awake, std::memory_order_seq_cst); }
   void unblocked() noexcept { counts_.fetch_add(one_awake, std::memory_order_seq_cst); }
@@ -104,6 +105,8 @@ class idle_workers {
 
   static std::uint64_t awake(std::uint64_t counts) noexcept { return counts & (one_searching - 1); }
   static std::uint64_t searching(std::uint64_t counts) noexcept { return counts / one_searching; }
+  /// Whether one more thread may exist; needs lock_.
+  [[nodiscard]] help may_start(std::uint64_t counts, starting how) const noexcept;
   [[nodiscard]] bool should_wake(std::uint64_t counts) const noexcept {
     return searching(counts) == 0 && awake(counts) < wanted();
   }
@@ -118,6 +121,7 @@ class idle_workers {
   intrusive_list<sleeper> sleepers_;
   std::uint64_t asleep_ = 0;
   std::uint64_t total_ = 0;
+  std::uint64_t lasting_;
   std::uint64_t max_spares_;
   // All threads have been told to end; nobody is started any more, however late a submit looks.
   bool over_ = false;

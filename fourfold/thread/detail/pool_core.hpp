@@ -1,12 +1,15 @@
 #pragma once
 
+#include <fourfold/sync/semaphore.hpp>
 #include <fourfold/thread/detail/idle_workers.hpp>
 #include <fourfold/thread/detail/injection_queue.hpp>
 #include <fourfold/thread/detail/pool_worker.hpp>
+#include <fourfold/thread/detail/ranked_jobs.hpp>
 #include <fourfold/thread/thread_pool.hpp>
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,24 +21,34 @@ namespace fourfold::detail {
 /// What the threads of a pool share.
 class pool_core {
  public:
-  /// Starts the threads; throws std::system_error if not one could be.
+  /// Starts the threads; throws std::system_error if not one could be, and what an initialiser threw.
   explicit pool_core(thread_pool_options options);
   pool_core(const pool_core&) = delete;
   pool_core& operator=(const pool_core&) = delete;
 
-  void submit(pool_job& job);
+  void submit(pool_job& job, priority urgency);
+  /// A thread from outside takes part in a computation, as one of those that are to run: the worker that it
+  /// is meanwhile, or null if there is no room.
+  [[nodiscard]] pool_worker* enter_guest() noexcept;
+  void leave_guest(pool_worker& guest) noexcept;
   void shutdown(pending calls);
   [[nodiscard]] unsigned size() const noexcept { return idle_.wanted(); }
   [[nodiscard]] thread_pool_statistics statistics() const noexcept;
+  [[nodiscard]] std::vector<pool_thread_statistics> thread_statistics() const;
 
   [[nodiscard]] bool called_by_own_worker() const noexcept {
     return pool_worker::current() != nullptr && pool_worker::current()->belongs_to(this);
   }
 
+  // Acquire: pairs with the store in shutdown().
+  [[nodiscard]] bool closing() const noexcept { return closing_.load(std::memory_order_acquire); }
+
   // What follows is for the workers.
 
   [[nodiscard]] idle_workers& idle() noexcept { return idle_; }
   [[nodiscard]] injection_queue& injection() noexcept { return injection_; }
+  /// Calls of high and of low priority; the ordinary ones are everywhere else.
+  [[nodiscard]] ranked_jobs& ranked() noexcept { return ranked_; }
   [[nodiscard]] bool spins() const noexcept { return spins_; }
   [[nodiscard]] clock::duration spare_idle_time() const noexcept { return options_.spare_idle_time; }
   // Acquire: pairs with the release in shutdown(); a call submitted after it is not mistaken for one before.
@@ -64,13 +77,27 @@ class pool_core {
   /// Drops an entry of the queue whose call somebody else has or had.
   void drop_stale(pool_job& job) noexcept;
   [[nodiscard]] std::string thread_name(unsigned index) const;
+  /// On a new thread: what the options want done there. False: the thread is of no use.
+  [[nodiscard]] bool prepare_thread(unsigned index) noexcept;
+  /// The last that a thread of no use does.
+  void not_started(pool_worker& worker) noexcept;
   /// The last that a thread does which ends before the pool.
   void retired(pool_worker& worker) noexcept;
 
  private:
+  /// Returns false when the pool has ended.
+  [[nodiscard]] bool enqueue(pool_job& job, priority urgency, bool own);
   void help() noexcept;
+  void start_did_fail() noexcept;
+  void start_threads();
+  void wait_until_prepared(unsigned threads);
   [[nodiscard]] bool start_spare() noexcept;
+  [[nodiscard]] bool prepares_threads() const noexcept {
+    return !options_.cpus.empty() || options_.initialise != nullptr;
+  }
   void start_thread();
+  /// A worker that has no thread; needs threads_mutex_. Throws std::bad_alloc and std::system_error.
+  [[nodiscard]] pool_worker& vacant_worker();
   void cancel_pending() noexcept;
   void join_all();
   /// A thread that is still to be joined, or none. Allocates nothing: a destructor ends here.
@@ -84,12 +111,20 @@ class pool_core {
   // Written by every submit from outside.
   alignas(64) injection_queue injection_;
   std::atomic<std::uint64_t> submitted_{0};
+  // Read by every look for a call, written rarely.
+  alignas(64) ranked_jobs ranked_;
 
   alignas(64) std::atomic<bool> closing_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint32_t> ended_{0};
   std::atomic<std::uint64_t> cancelled_{0};
   std::atomic<std::uint64_t> spares_started_{0};
+
+  // The constructor waits for its threads' initialisers; the first exception of one, guarded by
+  // threads_mutex_. `prepared_` tells threads that it does not wait any more.
+  semaphore preparations_{0};
+  std::exception_ptr first_failure_;
+  std::atomic<bool> prepared_{false};
 
   // Threads may start and end while others look through the workers, so these only come, into an array that
   // never moves.

@@ -5,6 +5,8 @@
 
 namespace fourfold::detail {
 
+void pool_job::run_on(pool_worker& worker) noexcept { worker.execute(*this); }
+
 void pool_job::assist_waiting(const wait_limit& limit, const future_state_base& state) noexcept {
   pool_worker* worker = pool_worker::current();
   // With a limit the call must not run here: it could outlast the limit. It gets a stand-in's thread instead.

@@ -1,6 +1,8 @@
+#include <fourfold/base/context_scope.hpp>
 #include <fourfold/base/futex.hpp>
 #include <fourfold/thread/detail/pool_core.hpp>
 #include <fourfold/thread/detail/pool_worker.hpp>
+#include <fourfold/thread/this_thread.hpp>
 
 #include <pthread.h>
 
@@ -20,20 +22,22 @@ constexpr unsigned fairness_interval = 64;
 } // namespace
 
 void pool_worker::work() noexcept {
-  set_up_thread();
-  pool_job* job = find_job(standing::searching);
-  while (job != nullptr) {
-    execute(*job);
+  if (!set_up_thread())
+    return core_.not_started(*this);
+  pool_task* task = find_task(standing::searching);
+  while (task != nullptr) {
+    task->run_on(*this);
     const bool surplus = core_.idle().fall_asleep_if_surplus(*this);
-    job = find_job(surplus ? standing::asleep : standing::running);
+    task = find_task(surplus ? standing::asleep : standing::running);
   }
+  cpu_time_.end();
+  if (retired_)
+    core_.retired(*this);
 }
 
-void pool_worker::set_up_thread() noexcept {
-  current_ = this;
-  set_this_thread_blocking_observer(this);
+bool pool_worker::set_up_thread() noexcept {
   try {
-    pthread_setname_np(pthread_self(), core_.thread_name(index_).c_str());
+    set_this_thread_name(core_.thread_name(index_));
   } catch (const std::bad_alloc&) { // NOLINT(bugprone-empty-catch)
     // A thread without a name does its work, too.
   }
@@ -45,22 +49,30 @@ void pool_worker::set_up_thread() noexcept {
     stack_half_ = reinterpret_cast<std::uintptr_t>(lowest) + size / 2;
     pthread_attr_destroy(&attributes);
   }
+  if (!core_.prepare_thread(index_))
+    return false;
+  current_ = this;
+  set_this_thread_blocking_observer(this);
+  fork_scope::begin_on(*this);
+  retired_ = false;
+  cpu_time_.begin();
+  return true;
 }
 
-pool_job* pool_worker::find_job(standing now) noexcept {
+pool_task* pool_worker::find_task(standing now) noexcept {
   idle_workers& idle = core_.idle();
   if (now == standing::running) {
-    if (pool_job* job = next_job())
-      return job;
+    if (pool_task* task = next_task())
+      return task;
     if (idle.begin_search())
       now = standing::searching;
   }
   for (;;) {
     if (now == standing::searching) {
-      if (pool_job* job = search()) {
+      if (pool_task* task = search()) {
         if (idle.end_search())
           core_.notify_if_work();
-        return job;
+        return task;
       }
     }
     if (now != standing::asleep) {
@@ -76,9 +88,9 @@ pool_job* pool_worker::find_job(standing now) noexcept {
   }
 }
 
-pool_job* pool_worker::search() noexcept {
-  if (pool_job* job = next_job())
-    return job;
+pool_task* pool_worker::search() noexcept {
+  if (pool_task* task = next_task())
+    return task;
   if (!core_.spins())
     return nullptr;
   const auto end = clock::now() + search_time;
@@ -88,24 +100,32 @@ pool_job* pool_worker::search() noexcept {
       if (!core_.injection().empty())
         break;
     }
-    if (pool_job* job = next_job())
-      return job;
+    if (pool_task* task = next_task())
+      return task;
   } while (clock::now() < end);
   return nullptr;
 }
 
 sleeper::order pool_worker::sleep() noexcept {
   for (;;) {
-    if (sleep_until(core_.idle().has_spares() ? deadline_after(core_.spare_idle_time()) : never))
+    if (sleep_until(core_.idle().may_retire() ? deadline_after(core_.spare_idle_time()) : never))
       return ordered();
     if (core_.idle().retire(*this)) {
-      core_.retired(*this);
+      retired_ = true;
       return order::end;
     }
   }
 }
 
-pool_job* pool_worker::next_job() noexcept {
+pool_task* pool_worker::next_task() noexcept {
+  if (pool_job* job = core_.ranked().take(priority::high))
+    return job;
+  if (pool_task* task = next_ordinary_task())
+    return task;
+  return core_.ranked().take(priority::low);
+}
+
+pool_task* pool_worker::next_ordinary_task() noexcept {
   if (++tick_ % fairness_interval == 0) {
     if (pool_job* job = injected_.steal())
       return job;
@@ -152,7 +172,7 @@ pool_job* pool_worker::take_injected() noexcept {
   return oldest;
 }
 
-pool_job* pool_worker::steal_from_others() noexcept {
+pool_task* pool_worker::steal_from_others() noexcept {
   const unsigned count = core_.worker_count();
   for (unsigned i = 0; i < count; ++i) {
     if (++victim_ >= count)
@@ -160,7 +180,9 @@ pool_job* pool_worker::steal_from_others() noexcept {
     pool_worker& victim = core_.worker(victim_);
     if (&victim == this)
       continue;
-    if (pool_job* job = victim.steal()) {
+    if (fork_frame* part = victim.steal_fork())
+      return part;
+    if (pool_job* job = victim.steal_job()) {
       counters_.stolen.store(counters_.stolen.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
       return job;
     }
@@ -179,33 +201,50 @@ void pool_worker::execute(pool_job& job) noexcept {
 
 void pool_worker::run_claimed(pool_job& job) noexcept {
   const current_cancellation_scope cancellation(job.token());
+  const context_scope bound(job.take_bindings());
   job.run(counters_.finished);
 }
 
 void pool_worker::submit(pool_job& job) {
   spawned_.reserve(1);
   // Counted before it can run, so that nobody sees more finished than submitted.
-  counters_.submitted.store(counters_.submitted.load(std::memory_order_relaxed) + 1,
-                            std::memory_order_relaxed);
+  count_submitted();
   spawned_.push(&job);
+}
+
+bool pool_worker::push_fork(fork_frame& part) noexcept {
+  try {
+    forks_.reserve(1);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  forks_.push(&part);
+  return true;
 }
 
 void pool_worker::run_here(pool_job& job) noexcept {
   const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-  if (here > stack_half_ && !core_.stopping() && job.claim())
+  if (here > stack_half_ && !core_.stopping() && job.claim()) {
+    const fork_isolation isolation(*this);
     run_claimed(job);
+  }
 }
 
 void pool_worker::about_to_block() noexcept {
   if (blocked_depth_++ > 0)
     return;
+  if (outer_observer_ != nullptr)
+    outer_observer_->about_to_block();
   core_.idle().blocked();
   core_.notify_if_work();
 }
 
 void pool_worker::unblocked() noexcept {
-  if (--blocked_depth_ == 0)
-    core_.idle().unblocked();
+  if (--blocked_depth_ > 0)
+    return;
+  core_.idle().unblocked();
+  if (outer_observer_ != nullptr)
+    outer_observer_->unblocked();
 }
 
 } // namespace fourfold::detail

@@ -1,0 +1,111 @@
+#include <fourfold/watch/detail/wait_graph.hpp>
+
+#include <array>
+#include <cstdio>
+#include <string_view>
+
+// The texts that a wait_graph reports.
+
+namespace fourfold::detail {
+namespace {
+
+std::string since_text(clock::time_point since) {
+  const auto milliseconds = std::chrono::duration<double, std::milli>(clock::now() - since);
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), "for %.3f ms", milliseconds.count());
+  return text.data();
+}
+
+std::string address_text(const void* address) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%p", address);
+  return text.data();
+}
+
+std::string place_text(const std::source_location& where) {
+  std::string_view file = where.file_name();
+  if (const auto slash = file.rfind('/'); slash != std::string_view::npos)
+    file.remove_prefix(slash + 1);
+  return std::string(file) + ":" + std::to_string(where.line());
+}
+
+} // namespace
+
+std::string wait_graph::name_of(party_id who) const {
+  const auto at = parties_.find(who);
+  return at != parties_.end() ? at->second.name : "somebody";
+}
+
+std::string wait_graph::name_of_resource(resource_id what) const {
+  const auto at = resources_.find(what);
+  if (at == resources_.end())
+    return address_text(what);
+  if (!at->second.is_lock)
+    return "the result " + address_text(what);
+  std::string text = "mutex " + address_text(what);
+  if (at->second.created)
+    text += " (created at " + place_text(*at->second.created) + ")";
+  return text;
+}
+
+void wait_graph::describe_party(std::string& text, party_id who) const {
+  text += "  " + name_of(who) + "\n";
+  const auto at = parties_.find(who);
+  if (at == parties_.end())
+    return;
+  const party& p = at->second;
+  if (p.wait) {
+    text += "    waits for " + name_of_resource(p.wait->what) + ", " + since_text(p.wait->since) + ", at\n";
+    p.wait->at.describe(text, "      ");
+  }
+  const auto thread = parties_.find(p.thread);
+  if (p.thread != who && thread != parties_.end() && thread->second.wait)
+    text += "    cannot go on while its loop's thread is blocked: " + thread->second.name + "\n";
+  for (const possession& one : p.has) {
+    text += one.is_lock ? "    holds " : "    works at ";
+    text += name_of_resource(one.what) + ", " + since_text(one.since) + ", taken at\n";
+    one.at.describe(text, "      ");
+  }
+}
+
+std::string wait_graph::describe_deadlock(const std::vector<party_id>& circle) const {
+  std::string text = circle.size() == 1
+                         ? "fourfold: deadlock: one party waits for itself\n"
+                         : "fourfold: deadlock: " + std::to_string(circle.size()) +
+                               " parties wait in a circle, each for the next one, the last for the first\n";
+  for (const party_id who : circle)
+    describe_party(text, who);
+  return text;
+}
+
+std::string wait_graph::describe_inversion(const std::vector<lock_order*>& circle) const {
+  std::string text = "fourfold: inverted lock orders: these can deadlock, though they have not now\n";
+  for (const lock_order* order : circle) {
+    text += "  " + order->who + " held " + name_of_resource(order->first) + ", taken at\n";
+    order->first_at.describe(text, "      ");
+    text += "    and asked for " + name_of_resource(order->second) + " at\n";
+    order->second_at.describe(text, "      ");
+  }
+  return text;
+}
+
+std::string wait_graph::describe_livelock(const std::vector<party_id>& circle) const {
+  std::string text = "fourfold: livelock: these fail at try_lock() because of one another, again and again\n";
+  for (const party_id who : circle) {
+    text += "  " + name_of(who) + "\n";
+    const auto at = parties_.find(who);
+    if (at == parties_.end())
+      continue;
+    for (const auto& [lock, attempts] : at->second.attempts) {
+      text += "    " + std::to_string(attempts.count) + " attempts in vain at " + name_of_resource(lock) +
+              ", held by " + name_of(attempts.because_of) + "\n";
+    }
+    for (const possession& one : at->second.has) {
+      text += "    holds " + name_of_resource(one.what) + ", taken at\n";
+      one.at.describe(text, "      ");
+    }
+  }
+  return text;
+}
+
+} // namespace fourfold::detail
