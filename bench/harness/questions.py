@@ -239,6 +239,16 @@ B08 = (
     b08_round_trip("across"),
 )
 
+B09 = Measurement(
+    sides=(ours("b09_fork_join"), Side("tbb", "tbb_b09_fork_join"), Side("openmp", "openmp_b09_fork_join")),
+    figures=(
+        Figure("B09.fib", "fib", "fib(30) without a cut-off, per fork", "ns", LOWER, (times_faster(2, "tbb", ["tbb"]),)),
+        Figure("B09.skynet", "skynet", "a tree of a million leaves, ten children each", "ms", LOWER),
+        Figure("B09.loop", "loop", "a loop over ten million tiny bodies", "ms", LOWER, (within(1.05, "openmp"),)),
+    ),
+    about="one thread a CPU, the caller among them",
+)  # fmt: skip
+
 FLOORS = (
     Side("futex", "futex_b10_round_trip"),
     Side("pipe", "pipe_b10_round_trip"),
@@ -420,6 +430,50 @@ B18 = tuple(
     b18_example("X04", "coroutines", "asyncio", "one loop"),
 )
 
+B19 = Measurement(
+    sides=(
+        ours("b19_hybrid"),
+        Side("asyncio in processes", "python_b19_hybrid.py", ("--place", "processes")),
+        Side("1000 threads", "python_b19_hybrid.py", ("--place", "threads")),
+    ),
+    figures=(
+        Figure("B19", "ratio", "10,000 coroutines of 10 ms wait + 0.1 ms computing, ideal time / time", "ratio", HIGHER,
+               (at_least(0.95, "", "≥ 0.95 × ideal"),), limit=1.0),
+        Figure("B19.seconds", "seconds", "the same, wall time", "s", LOWER),
+    ),
+    about="two worker processes",
+)  # fmt: skip
+
+
+WATCHED = f"{OURS} watched"
+WATCHING = (("FOURFOLD_DEADLOCKS", "report"),)
+
+
+def b20_watched(figure, unwatched, watched, placement, *arguments, about=""):
+    """What deadlock detection costs a program of an id above."""
+    better = figure.better
+    twice = Aim("watched ≤ 2 × unwatched", lambda values: values[WATCHED] <= 2 * values[OURS] if better == LOWER
+                else 2 * values[WATCHED] >= values[OURS])  # fmt: skip
+    name = "B20." + figure.name.removesuffix(".p50")
+    figure = Figure(name, figure.metric, f"{figure.title}, with and without deadlock detection", figure.unit, better, (twice,))
+    return Measurement((unwatched, watched), (figure,), placement, arguments, about)
+
+
+def b20_program(program, measurement):
+    watched = Side(WATCHED, program, variant=True, environment=WATCHING)
+    return b20_watched(measurement.figures[0], ours(program), watched, measurement.placement, about=measurement.about)
+
+
+B20 = (
+    b20_program("b01_yield", B01),
+    b20_program("b08_thread_pool", B08[0]),
+    b20_program("b10_process_round_trip", B10[0]),
+    b20_watched(B15[1].figures[0], served(OURS, "b15_tcp_echo"),
+                served(WATCHED, "b15_tcp_echo", variant=True, environment=WATCHING),
+                "across", *B15[1].arguments, about=ECHO_PLACES),
+)  # fmt: skip
+
+
 def size(metric, aims=()):
     title = "frame of a leaf coroutine" if metric == "leaf" else f"one {metric}"
     return Figure(f"B21.{metric}", metric, title, "B", LOWER, aims)
@@ -457,7 +511,7 @@ B21 = (
     ),
 )  # fmt: skip
 
-ALL = (B01, B02, B03, B04, B05, B06, *B07, *B08, *B10, B11, B12, B13, *B14, *B15, *B16, *B18, *B21)
+ALL = (B01, B02, B03, B04, B05, B06, *B07, *B08, B09, *B10, B11, B12, B13, *B14, *B15, *B16, *B18, B19, *B20, *B21)
 
 
 def ids():

@@ -36,6 +36,10 @@ class wait_observer {
   /// `who` waits no longer, whatever the reason. Any thread.
   virtual void goes_on(party_id who) noexcept = 0;
 
+  /// The running thread's loop sleeps (or sleeps no longer) with no timer and no descriptor that it waits for, so
+  /// that only another thread can wake it.
+  virtual void loop_sleeps(bool begins) noexcept = 0;
+
   /// Of a lock, and the running party.
   virtual void created(resource_id lock, std::source_location where) noexcept = 0;
   virtual void acquired(resource_id lock, lock_request how) noexcept = 0;

@@ -50,6 +50,24 @@ std::minstd_rand::result_type scattered(std::uint64_t seed) noexcept {
   return static_cast<std::minstd_rand::result_type>(((seed + 1) * golden_ratio) >> 33U);
 }
 
+/// Tells the observer of a sleep, if it is one that only another thread can end.
+class told_sleep {
+ public:
+  explicit told_sleep(bool others_only) noexcept : others_only_(others_only) {
+    if (others_only_)
+      tell_wait_observer(&wait_observer::loop_sleeps, true);
+  }
+  ~told_sleep() {
+    if (others_only_)
+      tell_wait_observer(&wait_observer::loop_sleeps, false);
+  }
+  told_sleep(const told_sleep&) = delete;
+  told_sleep& operator=(const told_sleep&) = delete;
+
+ private:
+  bool others_only_;
+};
+
 // How long ready coroutines may run before descriptors are looked at: a look costs about a microsecond, so
 // this bounds its share to a few per cent, and bounds what a storm of ready coroutines can delay I/O and
 // timers by.
@@ -233,7 +251,12 @@ void loop::sleep_until_next(const detail::future_state_base* until) {
     return;
   if (!inbox_.fall_asleep())
     return;
-  reactor_->wait(timers_.next());
+  const auto next_timer = timers_.next();
+  {
+    // Besides the loop, only descriptors refer to the reactor.
+    const told_sleep told(next_timer == never && reactor_.use_count() == 1);
+    reactor_->wait(next_timer);
+  }
   if (inbox_.wake_up())
     ++bells_announced_;
 }

@@ -63,6 +63,7 @@ class FOURFOLD_CAPABILITY("mutex") mutex {
 
  private:
   friend class condition;
+  friend class recursive_mutex;
 
   struct lock_operation {
     mutex& self;

@@ -2,9 +2,9 @@
 
 namespace fourfold {
 
-void recursive_mutex::lock(const wait_limit& limit) {
+void recursive_mutex::lock(const wait_limit& limit) FOURFOLD_NO_THREAD_SAFETY_ANALYSIS {
   if (!held_by_caller()) {
-    permit_.acquire(limit);
+    mutex_.lock(limit);
   } else if (limit.token.cancellation_requested()) {
     throw cancelled();
   }
@@ -20,14 +20,13 @@ bool recursive_mutex::try_lock_until(clock::time_point deadline) {
   }
 }
 
-void recursive_mutex::unlock() {
+void recursive_mutex::unlock() FOURFOLD_NO_THREAD_SAFETY_ANALYSIS {
   if (!held_by_caller())
     throw not_the_owner("recursive_mutex: unlocked by somebody who does not hold it");
   if (--depth_ != 0)
     return;
   owner_.store(nullptr, std::memory_order_relaxed);
-  if (!permit_.try_release_only())
-    permit_.release();
+  mutex_.unlock();
 }
 
 } // namespace fourfold

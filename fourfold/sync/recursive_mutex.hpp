@@ -2,12 +2,13 @@
 
 #include <fourfold/base/errors.hpp>
 #include <fourfold/base/thread_annotations.hpp>
-#include <fourfold/sync/semaphore.hpp>
+#include <fourfold/sync/mutex.hpp>
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <mutex>
+#include <source_location>
 
 namespace fourfold {
 
@@ -27,18 +28,23 @@ namespace fourfold {
 /// about what `mutex` does, and locking it again one comparison.
 class FOURFOLD_CAPABILITY("recursive_mutex") recursive_mutex {
  public:
-  recursive_mutex() = default;
+  /// `where` as in `mutex`.
+  recursive_mutex(std::source_location where = std::source_location::current()) : mutex_(where) {}
 
-  void lock() FOURFOLD_ACQUIRE() {
-    if (!try_lock())
-      lock(wait_limit());
+  void lock() FOURFOLD_ACQUIRE() FOURFOLD_NO_THREAD_SAFETY_ANALYSIS {
+    const void* caller = coroutine_context::current_owner();
+    if (owner_.load(std::memory_order_relaxed) != caller) { // as in held_by_caller()
+      mutex_.lock();
+      owner_.store(caller, std::memory_order_relaxed);
+    }
+    ++depth_;
   }
   /// Throws `timed_out` or `cancelled`, not having locked it.
   void lock(const wait_limit& limit) FOURFOLD_ACQUIRE();
-  [[nodiscard]] bool try_lock() noexcept FOURFOLD_TRY_ACQUIRE(true) {
+  [[nodiscard]] bool try_lock() noexcept FOURFOLD_TRY_ACQUIRE(true) FOURFOLD_NO_THREAD_SAFETY_ANALYSIS {
     const void* caller = coroutine_context::current_owner();
-    if (owner_.load(std::memory_order_relaxed) != caller) { // as in held_by_caller()
-      if (!permit_.try_acquire())
+    if (owner_.load(std::memory_order_relaxed) != caller) {
+      if (!mutex_.try_lock())
         return false;
       owner_.store(caller, std::memory_order_relaxed);
     }
@@ -67,26 +73,31 @@ class FOURFOLD_CAPABILITY("recursive_mutex") recursive_mutex {
  private:
   struct lock_operation {
     recursive_mutex& self;
-    bool try_now() noexcept { return self.held_by_caller() || self.permit_.try_acquire(); }
-    bool park(waiter& w) noexcept { return self.permit_.park(w); }
-    parking_place& place() noexcept { return self.permit_.waiting_; }
-    void result(wake_reason) noexcept { self.enter(); }
+    mutex::lock_operation first{self.mutex_};
+    bool try_now() noexcept { return self.held_by_caller() || first.try_now(); }
+    bool park(waiter& w) noexcept { return first.park(w); }
+    parking_place& place() noexcept { return first.place(); }
+    void result(wake_reason reason) noexcept {
+      if (!self.held_by_caller())
+        first.result(reason);
+      self.enter();
+    }
   };
   struct scoped_lock_operation : lock_operation {
-    std::unique_lock<recursive_mutex> result(wake_reason) noexcept {
-      this->self.enter();
+    std::unique_lock<recursive_mutex> result(wake_reason reason) noexcept {
+      lock_operation::result(reason);
       return {this->self, std::adopt_lock};
     }
   };
 
-  /// The caller holds the permit, from before or since now.
+  /// The caller holds the mutex, from before or since now.
   void enter() noexcept {
     if (!held_by_caller())
       owner_.store(coroutine_context::current_owner(), std::memory_order_relaxed);
     ++depth_;
   }
 
-  semaphore permit_{1, 1};
+  mutex mutex_;
   // Null while nobody holds it. Others may read it at any time, and see somebody else's name or none.
   std::atomic<const void*> owner_{nullptr};
   std::size_t depth_ = 0; // the owner's

@@ -6,6 +6,7 @@
 #include <fourfold/sync/event.hpp>
 #include <fourfold/sync/future.hpp>
 #include <fourfold/sync/mutex.hpp>
+#include <fourfold/sync/recursive_mutex.hpp>
 #include <fourfold/thread/thread_pool.hpp>
 #include <fourfold/watch/watch_test.hpp>
 
@@ -75,6 +76,35 @@ TEST(deadlock, of_a_thread_with_itself_throws) {
   EXPECT_THAT(caught.texts(), ElementsAre(HasSubstr("one party waits for itself")));
   EXPECT_TRUE(m.try_lock());
   m.unlock();
+}
+
+TEST(deadlock, of_a_recursive_mutex_and_a_mutex_throws) {
+  const recorded_detection detection;
+  recursive_mutex a;
+  mutex b;
+  event has_a;
+  event has_b;
+  caught_deadlocks caught;
+  {
+    const auto one = named_thread("a-twice-first", [&] {
+      caught.run([&] {
+        const std::scoped_lock first(a);
+        const std::scoped_lock again(a);
+        has_a.set();
+        has_b.wait(patience);
+        const std::scoped_lock second(b);
+      });
+    });
+    const auto other = named_thread("b-first", [&] {
+      caught.run([&] {
+        const std::scoped_lock first(b);
+        has_b.set();
+        has_a.wait(patience);
+        const std::scoped_lock second(a);
+      });
+    });
+  }
+  EXPECT_THAT(caught.texts(), ElementsAre(AllOf(HasSubstr("(a-twice-first)"), HasSubstr("(b-first)"))));
 }
 
 task<> lock_both(mutex& first, mutex& second, event& mine, event& others, caught_deadlocks& caught) {

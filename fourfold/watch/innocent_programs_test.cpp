@@ -8,6 +8,7 @@
 #include <fourfold/sync/future.hpp>
 #include <fourfold/sync/mutex.hpp>
 #include <fourfold/sync/queue.hpp>
+#include <fourfold/sync/recursive_mutex.hpp>
 #include <fourfold/thread/thread_pool.hpp>
 #include <fourfold/watch/watch_test.hpp>
 
@@ -240,6 +241,25 @@ TEST(innocent_program, waits_for_jobs_that_wait_for_jobs) {
     co_return sum;
   };
   EXPECT_EQ(run(root()), 2 * rounds);
+  detection.expect_nothing();
+}
+
+TEST(innocent_program, locks_again_what_it_holds) {
+  const recorded_detection detection;
+  recursive_mutex m;
+  on_two_threads([&](std::size_t) {
+    for (int i = 0; i < rounds; ++i) {
+      const std::scoped_lock once(m);
+      const std::scoped_lock again(m);
+      EXPECT_TRUE(m.try_lock());
+      m.unlock();
+    }
+  });
+  auto nested = [&]() -> task<> {
+    const auto once = co_await m.async_scoped_lock();
+    const auto again = co_await m.async_scoped_lock();
+  };
+  run(nested());
   detection.expect_nothing();
 }
 

@@ -26,9 +26,8 @@ class recorded_detection {
  public:
   explicit recorded_detection(on_deadlock action = on_deadlock::throw_error,
                               std::uint64_t vain_attempts = 1000)
-      : detection_({.action = action,
-                    .handler = [this](std::string_view report) { keep(report); },
-                    .vain_attempts = vain_attempts}) {}
+      : recorded_detection({.action = action, .vain_attempts = vain_attempts}) {}
+  explicit recorded_detection(deadlock_options options) : detection_(with_handler(std::move(options))) {}
 
   [[nodiscard]] deadlock_detection::counts found() const { return detection_.found(); }
   [[nodiscard]] std::vector<std::string> reports() const {
@@ -39,10 +38,15 @@ class recorded_detection {
     EXPECT_EQ(found().deadlocks, 0U);
     EXPECT_EQ(found().inversions, 0U);
     EXPECT_EQ(found().livelocks, 0U);
+    EXPECT_EQ(found().standstills, 0U);
     EXPECT_THAT(reports(), testing::IsEmpty());
   }
 
  private:
+  deadlock_options with_handler(deadlock_options options) {
+    options.handler = [this](std::string_view report) { keep(report); };
+    return options;
+  }
   void keep(std::string_view report) {
     const std::lock_guard guard(mutex_);
     reports_.emplace_back(report);

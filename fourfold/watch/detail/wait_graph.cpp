@@ -1,15 +1,19 @@
 #include <fourfold/base/coroutine_context.hpp>
 #include <fourfold/base/errors.hpp>
+#include <fourfold/watch/detail/parked_threads.hpp>
 #include <fourfold/watch/detail/wait_graph.hpp>
 
 #include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <system_error>
 
 namespace fourfold::detail {
 namespace {
@@ -66,6 +70,7 @@ wait_graph::party& wait_graph::running_party() {
   party& thread = parties_[this_thread_party()];
   thread.name = this_thread_name(); // again each time: threads are named after they were started
   thread.thread = this_thread_party();
+  thread.number = ::gettid();
   const coroutine_context* running = coroutine_context::current();
   if (running == nullptr)
     return thread;
@@ -90,6 +95,7 @@ std::exception_ptr wait_graph::waits(party_id who, resource_id what, wait_terms 
   std::string circle_text;
   as_memory_allows([&] {
     const std::lock_guard guard(mutex_);
+    begin_to_watch();
     party& running = running_party();
     const auto at = resources_.find(what);
     if (!terms.limited && at != resources_.end() && at->second.is_lock)
@@ -100,6 +106,10 @@ std::exception_ptr wait_graph::waits(party_id who, resource_id what, wait_terms 
     if (reach(who, who, visited, circle)) {
       ++found_.deadlocks;
       circle_text = describe_deadlock(circle);
+      for (const party_id one : circle) {
+        if (auto& wait = known(one).wait)
+          wait->reported = true;
+      }
     }
   });
   tell(inversion);
@@ -120,6 +130,13 @@ void wait_graph::goes_on(party_id who) noexcept {
     return;
   at->second.wait.reset();
   at->second.cancelled = false;
+}
+
+void wait_graph::loop_sleeps(bool begins) noexcept {
+  as_memory_allows([&] {
+    const std::lock_guard guard(mutex_);
+    running_party().loop_sleeps = begins;
+  });
 }
 
 std::vector<party_id> wait_graph::successors(party_id who) const {
@@ -364,6 +381,69 @@ void wait_graph::tried_in_vain(resource_id what, std::string_view name, std::uin
 void wait_graph::progressed(resource_id what) noexcept {
   const std::lock_guard guard(mutex_);
   spinning_.erase(what);
+}
+
+// ---- standstill
+
+void wait_graph::begin_to_watch() {
+  if (watch_.joinable() || options_.look_every <= clock::duration::zero())
+    return;
+  // Signals are for the program's own threads.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    watch_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
+  } catch (const std::system_error&) { // NOLINT(bugprone-empty-catch): no room for a thread; the next wait tries again
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void wait_graph::watch(const std::stop_token& stop) noexcept {
+  ::pthread_setname_np(::pthread_self(), "fourfold-watch");
+  std::mutex m;
+  std::condition_variable_any stopped;
+  std::unique_lock lock(m);
+  while (!stopped.wait_for(lock, stop, options_.look_every, [&] { return stop.stop_requested(); }))
+    as_memory_allows([&] { note_standstill(); });
+}
+
+std::vector<pid_t> wait_graph::sleeping_loops() const {
+  const std::lock_guard guard(mutex_);
+  std::vector<pid_t> threads;
+  for (const auto& [id, one] : parties_) {
+    if (one.loop_sleeps)
+      threads.push_back(one.number);
+  }
+  return threads;
+}
+
+void wait_graph::note_standstill() {
+  // Not under the mutex: who waits for that is not parked for ever.
+  if (!all_threads_are_parked([this] { return sleeping_loops(); }))
+    return;
+  std::string report;
+  {
+    const std::lock_guard guard(mutex_);
+    std::vector<party_id> waiting;
+    for (auto& [id, one] : parties_) {
+      if (!one.wait)
+        continue;
+      if (one.wait->reported)
+        return;
+      waiting.push_back(id);
+    }
+    if (waiting.empty())
+      return;
+    for (const party_id who : waiting)
+      parties_[who].wait->reported = true;
+    ++found_.standstills;
+    report = describe_standstill(waiting);
+  }
+  tell(report);
+  if (options_.action == on_deadlock::abort)
+    std::abort();
 }
 
 void wait_graph::tell(const std::string& report) const noexcept {

@@ -6,11 +6,15 @@
 #include <fourfold/watch/detail/call_stack.hpp>
 #include <fourfold/watch/detail/lock_orders.hpp>
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -30,6 +34,7 @@ class wait_graph final : public wait_observer {
   void begins_to_observe() noexcept override;
   std::exception_ptr waits(party_id who, resource_id what, wait_terms terms) noexcept override;
   void goes_on(party_id who) noexcept override;
+  void loop_sleeps(bool begins) noexcept override;
   void created(resource_id lock, std::source_location where) noexcept override;
   void acquired(resource_id lock, lock_request how) noexcept override;
   void releases(resource_id lock) noexcept override;
@@ -54,6 +59,7 @@ class wait_graph final : public wait_observer {
     bool limited;
     clock::time_point since;
     call_stack at;
+    bool reported = false;
   };
   struct vain_attempts {
     std::uint64_t count = 0;
@@ -65,6 +71,9 @@ class wait_graph final : public wait_observer {
     std::string name;
     /// Of a task: its loop's thread. Of a thread: itself.
     party_id thread = nullptr;
+    /// Of a thread: as the kernel knows it.
+    pid_t number = 0;
+    bool loop_sleeps = false;
     std::optional<present_wait> wait;
     std::vector<possession> has;
     std::map<resource_id, vain_attempts> attempts;
@@ -95,12 +104,19 @@ class wait_graph final : public wait_observer {
   bool reach(party_id from, party_id to, std::vector<party_id>& visited, std::vector<party_id>& path) const;
   [[nodiscard]] bool fail_in_a_circle(party_id who, std::vector<party_id>& circle);
 
+  /// Looks for a standstill, now and then, until `stop`.
+  void watch(const std::stop_token& stop) noexcept;
+  void begin_to_watch();
+  [[nodiscard]] std::vector<pid_t> sleeping_loops() const;
+  void note_standstill();
+
   [[nodiscard]] std::string name_of(party_id who) const;
   [[nodiscard]] std::string name_of_resource(resource_id what) const;
   [[nodiscard]] std::string describe_deadlock(const std::vector<party_id>& circle) const;
   void describe_party(std::string& text, party_id who) const;
   [[nodiscard]] std::string describe_inversion(const std::vector<lock_order*>& circle) const;
   [[nodiscard]] std::string describe_livelock(const std::vector<party_id>& circle) const;
+  [[nodiscard]] std::string describe_standstill(const std::vector<party_id>& waiting) const;
 
   /// Without mutex_: hands a report over, unless it is empty.
   void tell(const std::string& report) const noexcept;
@@ -113,6 +129,7 @@ class wait_graph final : public wait_observer {
   lock_orders orders_;
   deadlock_detection::counts found_;
   std::uint64_t unnamed_tasks_ = 0;
+  std::jthread watch_; // the last one: it uses the others
 };
 
 } // namespace fourfold::detail

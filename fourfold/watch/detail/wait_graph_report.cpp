@@ -39,7 +39,7 @@ std::string wait_graph::name_of(party_id who) const {
 std::string wait_graph::name_of_resource(resource_id what) const {
   const auto at = resources_.find(what);
   if (at == resources_.end())
-    return address_text(what);
+    return "somebody's doing at " + address_text(what); // an event, a queue's other end, a promise
   if (!at->second.is_lock)
     return "the result " + address_text(what);
   std::string text = "mutex " + address_text(what);
@@ -74,6 +74,14 @@ std::string wait_graph::describe_deadlock(const std::vector<party_id>& circle) c
                          : "fourfold: deadlock: " + std::to_string(circle.size()) +
                                " parties wait in a circle, each for the next one, the last for the first\n";
   for (const party_id who : circle)
+    describe_party(text, who);
+  return text;
+}
+
+std::string wait_graph::describe_standstill(const std::vector<party_id>& waiting) const {
+  std::string text = "fourfold: standstill: every thread of the program waits without a limit, so that nothing but a "
+                     "signal's handler could end any of it\n";
+  for (const party_id who : waiting)
     describe_party(text, who);
   return text;
 }
