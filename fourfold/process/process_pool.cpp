@@ -36,7 +36,9 @@ bool process_pool::take_room(detail::process_call& call) {
 }
 
 void process_pool::submit_to_core(detail::process_call& call) { core_->submit(call); }
-void process_pool::shutdown() { core_->shutdown(detail::process_pool_core::ending::finish); }
+void process_pool::shutdown(const wait_limit& limit) {
+  core_->shutdown(detail::process_pool_core::ending::finish, limit);
+}
 void process_pool::stop() { core_->shutdown(detail::process_pool_core::ending::kill); }
 unsigned process_pool::size() const noexcept { return core_->size(); }
 std::vector<pid_t> process_pool::worker_pids() const { return core_->worker_pids(); }

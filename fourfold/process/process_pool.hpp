@@ -171,8 +171,10 @@ class process_pool {
     return submit_when_there_is_room(make_call(options, std::forward<F>(f), std::forward<A>(arguments)...));
   }
 
-  /// Finishes everything submitted, then ends the workers. submit throws `pool_closed` from now on.
-  void shutdown();
+  /// Finishes everything submitted, then ends the workers. submit throws `pool_closed` from now on. Throws
+  /// `timed_out` or `cancelled` if that takes longer than `limit`; the calls go on, and shutdown() or stop() may
+  /// follow. The end of the workers themselves is not waited for longer than 2 s; then they are killed.
+  void shutdown(const wait_limit& limit = {});
   /// Takes out what has not begun (`pool_closed`), kills the workers, and with them what runs
   /// (`worker_died`).
   void stop();

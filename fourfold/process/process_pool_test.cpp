@@ -367,6 +367,16 @@ TEST(process_pool, a_wait_with_a_limit_ends_and_leaves_the_call_running) {
   EXPECT_EQ(slow.get(30s), 5);
 }
 
+TEST(process_pool, shutdown_gives_up_at_its_limit_and_can_be_followed_by_a_stop) {
+  process_pool pool({.workers = 1});
+  auto result = pool.submit([] { std::this_thread::sleep_for(60s); });
+  EXPECT_THROW(pool.shutdown(10ms), timed_out);
+  EXPECT_THROW(static_cast<void>(pool.submit([] {})), pool_closed);
+  EXPECT_FALSE(result.ready());
+  pool.stop();
+  EXPECT_THROW(result.get(), error); // killed, or never begun
+}
+
 TEST(process_pool, shutdown_finishes_what_was_submitted_and_then_refuses) {
   process_pool pool({.workers = 2});
   std::vector<future<int>> results;

@@ -17,7 +17,7 @@ thread_pool::~thread_pool() {
   core_->shutdown(unwinding ? pending::cancel : pending::finish);
 }
 
-void thread_pool::shutdown(pending calls) { core_->shutdown(calls); }
+void thread_pool::shutdown(pending calls, const wait_limit& limit) { core_->shutdown(calls, limit); }
 unsigned thread_pool::size() const noexcept { return core_->size(); }
 thread_pool_statistics thread_pool::statistics() const noexcept { return core_->statistics(); }
 std::vector<pool_thread_statistics> thread_pool::thread_statistics() const {

@@ -138,11 +138,12 @@ class thread_pool {
 
   /// Finishes everything submitted (or cancels what has not begun), then ends the threads. Afterwards, and
   /// from the moment it begins for callers outside of the pool, submit throws `pool_closed`. May be called
-  /// again. Throws `error` on a thread of the pool, which would wait for itself.
-  void shutdown(pending calls = pending::finish);
+  /// again. Throws `error` on a thread of the pool, which would wait for itself, and `timed_out` or `cancelled` if the
+  /// calls take longer than `limit`; they go on then, and shutdown() or stop() may follow.
+  void shutdown(pending calls = pending::finish, const wait_limit& limit = {});
   /// shutdown(pending::cancel): calls that have not begun get `cancelled`; waits for those that run, without
   /// disturbing them.
-  void stop() { shutdown(pending::cancel); }
+  void stop(const wait_limit& limit = {}) { shutdown(pending::cancel, limit); }
 
   /// How many jobs run at the same time.
   [[nodiscard]] unsigned size() const noexcept;

@@ -1,3 +1,5 @@
+#include <fourfold/base/cancellation.hpp>
+#include <fourfold/base/errors.hpp>
 #include <fourfold/base/sanitizers.hpp>
 #include <fourfold/sync/event.hpp>
 #include <fourfold/thread/thread_pool.hpp>
@@ -6,6 +8,7 @@
 #include <sys/resource.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -14,6 +17,7 @@
 
 namespace {
 
+using namespace std::chrono_literals;
 using fourfold::event;
 using fourfold::future;
 using fourfold::thread_pool;
@@ -65,6 +69,22 @@ TEST(thread_pool_shutdown, may_be_asked_for_twice_and_from_two_threads) {
   other.join();
   pool.stop();
   running.get();
+}
+
+TEST(thread_pool_shutdown, gives_up_at_its_limit_and_can_be_asked_for_again) {
+  event may_end;
+  thread_pool pool({.threads = 1});
+  auto result = pool.submit([&] { may_end.wait(60s); });
+  EXPECT_THROW(pool.shutdown(fourfold::pending::finish, 10ms), fourfold::timed_out);
+  EXPECT_THROW(pool.stop(10ms), fourfold::timed_out);
+  fourfold::cancellation_source given_up;
+  given_up.request_cancellation();
+  EXPECT_THROW(pool.shutdown(fourfold::pending::finish, given_up.token()), fourfold::cancelled);
+  EXPECT_THROW(static_cast<void>(pool.submit([] {})), fourfold::pool_closed);
+  EXPECT_FALSE(result.ready());
+  may_end.set();
+  pool.shutdown(fourfold::pending::finish, 60s);
+  EXPECT_NO_THROW(result.get());
 }
 
 TEST(thread_pool_shutdown, is_refused_on_a_thread_of_the_pool) {

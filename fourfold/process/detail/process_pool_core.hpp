@@ -63,7 +63,7 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   bool cancel(process_call& call) noexcept;
 
   enum class ending : bool { finish, kill };
-  void shutdown(ending how);
+  void shutdown(ending how, const wait_limit& limit = {});
 
   [[nodiscard]] unsigned size() const noexcept { return static_cast<unsigned>(places_.size()); }
   [[nodiscard]] std::vector<pid_t> worker_pids();

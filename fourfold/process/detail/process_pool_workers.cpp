@@ -371,7 +371,7 @@ void process_pool_core::read_notices() {
   }
 }
 
-void process_pool_core::shutdown(ending how) {
+void process_pool_core::shutdown(ending how, const wait_limit& limit) {
   if (std::this_thread::get_id() == service_.get_id()) {
     throw error(
         "process_pool: shut down from a callback of one of its own futures, on the thread that has to end");
@@ -382,7 +382,8 @@ void process_pool_core::shutdown(ending how) {
     closed_ = true;
     drained_.set();
   }
-  const std::scoped_lock one_at_a_time(shutdown_);
+  shutdown_.lock(limit);
+  const std::scoped_lock one_at_a_time(std::adopt_lock, shutdown_);
   if (ended_)
     return;
   intrusive_list<process_call> refused;
@@ -400,7 +401,7 @@ void process_pool_core::shutdown(ending how) {
   if (how == ending::finish) {
     draining_.store(true);
     ensure_service();
-    drained_.wait();
+    drained_.wait(limit);
   }
   stopping_.store(true);
   ring_bell(service_bell_.get());

@@ -266,8 +266,7 @@ void pool_core::end_if_drained() noexcept {
   };
   if (!idle_.end_all_if_asleep(close))
     return notify_if_work();
-  ended_.store(1, std::memory_order_release);
-  futex_wake_all(ended_);
+  ended_.set();
 }
 
 void pool_core::drop_stale(pool_job& job) noexcept {
@@ -296,7 +295,7 @@ void pool_core::cancel_pending() noexcept {
   }
 }
 
-void pool_core::shutdown(pending calls) {
+void pool_core::shutdown(pending calls, const wait_limit& limit) {
   if (called_by_own_worker())
     throw error("thread_pool: a job that shuts its own pool down would wait for itself");
   if (calls == pending::cancel)
@@ -307,10 +306,7 @@ void pool_core::shutdown(pending calls) {
   if (calls == pending::cancel)
     cancel_pending();
   end_if_drained();
-  const blocking_scope blocking;
-  // Acquire: everything the jobs did.
-  while (ended_.load(std::memory_order_acquire) == 0)
-    futex_wait(ended_, 0);
+  ended_.wait(limit);
   join_all();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fourfold/sync/event.hpp>
 #include <fourfold/sync/semaphore.hpp>
 #include <fourfold/thread/detail/idle_workers.hpp>
 #include <fourfold/thread/detail/injection_queue.hpp>
@@ -31,7 +32,7 @@ class pool_core {
   /// is meanwhile, or null if there is no room.
   [[nodiscard]] pool_worker* enter_guest() noexcept;
   void leave_guest(pool_worker& guest) noexcept;
-  void shutdown(pending calls);
+  void shutdown(pending calls, const wait_limit& limit = {});
   [[nodiscard]] unsigned size() const noexcept { return idle_.wanted(); }
   [[nodiscard]] thread_pool_statistics statistics() const noexcept;
   [[nodiscard]] std::vector<pool_thread_statistics> thread_statistics() const;
@@ -116,7 +117,7 @@ class pool_core {
 
   alignas(64) std::atomic<bool> closing_{false};
   std::atomic<bool> stopping_{false};
-  std::atomic<std::uint32_t> ended_{0};
+  event ended_;
   std::atomic<std::uint64_t> cancelled_{0};
   std::atomic<std::uint64_t> spares_started_{0};
 
