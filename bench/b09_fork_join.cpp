@@ -45,5 +45,7 @@ int main(int argc, char** argv) {
   fork_join::measure_and_print(
       options, [&] { return fib(pool, fork_join::fib_of); },
       [&] { return skynet(pool, 0, fork_join::skynet_leaves); },
-      [&](std::vector<std::uint32_t>& values) { fourfold::parallel_for(pool, values, fork_join::tiny_body); });
+      [&](std::vector<std::uint32_t>& values) {
+        fourfold::parallel_for(pool, values, fork_join::tiny_body);
+      });
 }

@@ -23,7 +23,9 @@ constexpr std::size_t calls = 10'000;
 constexpr auto wait = 10ms;
 constexpr double computing_ns = 1e5;
 
-std::uint64_t compute(std::uint64_t size) { return static_cast<std::uint64_t>(work::sum_of_squares(0, size)); }
+std::uint64_t compute(std::uint64_t size) {
+  return static_cast<std::uint64_t>(work::sum_of_squares(0, size));
+}
 
 fourfold::task<std::uint64_t> wait_and_compute(std::uint64_t size) {
   co_await fourfold::sleep(wait);
@@ -52,8 +54,8 @@ double seconds_in_the_pool(fourfold::process_pool& pool, std::uint64_t size, std
 
 int main(int argc, char** argv) {
   const measure::options options(argc, argv);
-  const double per_step =
-      measure::nanoseconds_per_unit(0.1, [](std::uint64_t count) { measure::require(count < 2 || compute(count) != 0, "sum"); });
+  const double per_step = measure::nanoseconds_per_unit(
+      0.1, [](std::uint64_t count) { measure::require(count < 2 || compute(count) != 0, "sum"); });
   const auto size = static_cast<std::uint64_t>(computing_ns / per_step);
   const std::uint64_t expected = compute(size);
 

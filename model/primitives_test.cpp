@@ -246,7 +246,8 @@ TEST(condition, a_wait_that_times_out_holds_the_mutex_and_loses_no_notification)
       f.seen = 99;
   };
   examine<guarded_flag>({wait_with_limit, set_and_notify_one}, [](guarded_flag& f) {
-    return expect(f.seen + f.gave_up == 1 && f.guarding.try_lock(), "not one outcome, or the mutex is held for ever");
+    return expect(f.seen + f.gave_up == 1 && f.guarding.try_lock(),
+                  "not one outcome, or the mutex is held for ever");
   });
 }
 

@@ -110,7 +110,8 @@ TEST(locked_table, computing_without_the_lock_is_done_by_all_threads_at_once) {
 bool compute_under_the_lock_of_its_process(shared_value<int> here) {
   global_lock lock;
   const global_lock_guard guard(lock);
-  return compute_until_all_compute([&] { ++*here.lock(patience); }, [&] { return here.get(patience) == parties; });
+  return compute_until_all_compute([&] { ++*here.lock(patience); },
+                                   [&] { return here.get(patience) == parties; });
 }
 
 TEST(locked_table, computing_under_the_lock_of_each_process_is_done_by_all_at_once) {

@@ -46,7 +46,8 @@ TEST_F(standstill, of_two_threads_with_empty_queues_is_reported_with_both) {
   const auto answer = [&] { back.put(there.get()); };
   const auto other = named_thread("answers", answer);
   EXPECT_EQ(back.get(), 1); // nobody has asked
-  EXPECT_THAT(report, AllOf(HasSubstr("standstill"), HasSubstr("(answers)"), HasSubstr("waits for somebody's doing")));
+  EXPECT_THAT(report, AllOf(HasSubstr("standstill"), HasSubstr("(answers)"),
+                            HasSubstr("waits for somebody's doing")));
   EXPECT_EQ(detection.found().standstills, 1U);
 }
 
@@ -84,9 +85,8 @@ TEST_F(standstill, of_tasks_on_one_loop_is_reported_with_all) {
 TEST_F(standstill, that_was_reported_as_a_deadlock_is_not_reported_again) {
   cancellation_source rescue;
   std::atomic<int> reports{0};
-  const deadlock_detection detection({.action = on_deadlock::report,
-                                      .handler = [&](std::string_view) { ++reports; },
-                                      .look_every = 1ms});
+  const deadlock_detection detection(
+      {.action = on_deadlock::report, .handler = [&](std::string_view) { ++reports; }, .look_every = 1ms});
   mutex m;
   const std::scoped_lock guard(m);
   std::jthread hangs([&] {

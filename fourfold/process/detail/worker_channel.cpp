@@ -129,7 +129,8 @@ bool send_attached(int socket, std::uint64_t number, int payload, const byte_buf
   for (const auto& one :
        attached.attachments().first(std::min(attached.attachments().size(), most_attachments)))
     descriptors[count++] = one->fd();
-  return send_with_descriptors(socket, std::as_bytes(std::span(&number, 1)), std::span(descriptors).first(count), wait);
+  return send_with_descriptors(socket, std::as_bytes(std::span(&number, 1)),
+                               std::span(descriptors).first(count), wait);
 }
 
 void attach_received(byte_buffer& bytes, std::span<unique_fd> descriptors) {

@@ -153,7 +153,8 @@ bool worker_slot::write(const message_header& header, std::span<const std::byte>
   }
 }
 
-bool worker_slot::send_descriptors(process_call& call, std::uint64_t number, std::uint64_t position) noexcept {
+bool worker_slot::send_descriptors(process_call& call, std::uint64_t number,
+                                   std::uint64_t position) noexcept {
   // With the call's number, so that the worker passes over those of calls that were taken back.
   const auto send = [&](bool wait) {
     return send_attached(socket_.get(), number, call.large_payload.get(), call.payload(), wait);

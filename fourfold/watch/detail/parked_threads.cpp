@@ -46,8 +46,8 @@ bool waits_for_a_futex_without_limit(const std::string& system_call) {
   unsigned long operation = 0;
   unsigned long value = 0;
   std::uintptr_t limit = 0;
-  if (std::sscanf(system_call.c_str(), "%ld %" SCNxPTR " %lx %lx %" SCNxPTR, &number, &word, &operation, &value,
-                  &limit) != 5 ||
+  if (std::sscanf(system_call.c_str(), "%ld %" SCNxPTR " %lx %lx %" SCNxPTR, &number, &word, &operation,
+                  &value, &limit) != 5 ||
       number != SYS_futex || limit != 0)
     return false;
   switch (operation & FUTEX_CMD_MASK) {

@@ -79,8 +79,9 @@ std::string wait_graph::describe_deadlock(const std::vector<party_id>& circle) c
 }
 
 std::string wait_graph::describe_standstill(const std::vector<party_id>& waiting) const {
-  std::string text = "fourfold: standstill: every thread of the program waits without a limit, so that nothing but a "
-                     "signal's handler could end any of it\n";
+  std::string text =
+      "fourfold: standstill: every thread of the program waits without a limit, so that nothing but a "
+      "signal's handler could end any of it\n";
   for (const party_id who : waiting)
     describe_party(text, who);
   return text;
