@@ -112,18 +112,18 @@ class thread_pool {
   thread_pool(const thread_pool&) = delete;
   thread_pool& operator=(const thread_pool&) = delete;
 
-  /// Calls `f(arguments...)`, as std::invoke does, on a thread of the pool. Throws `pool_closed` after
+  /// Calls `f(arguments...)`, as std::invoke does, on a thread of the pool; gives the `future` of its result. Throws `pool_closed` after
   /// shutdown() or stop() began (but jobs may go on submitting until a shutdown() is done), and
   /// std::bad_alloc.
   template <class F, class... A>
     requires(!std::same_as<std::remove_cvref_t<F>, call_options>)
-  auto submit(F&& f, A&&... arguments) -> future<detail::job_result_t<F, A...>> {
+  auto submit(F&& f, A&&... arguments) {
     return submit(call_options{}, std::forward<F>(f), std::forward<A>(arguments)...);
   }
 
   /// The same with options: `pool.submit({.priority = priority::high}, f, x)`.
   template <class F, class... A>
-  auto submit(const call_options& options, F&& f, A&&... arguments) -> future<detail::job_result_t<F, A...>> {
+  auto submit(const call_options& options, F&& f, A&&... arguments) {
     using result = detail::job_result_t<F, A...>;
     static_assert(
         !is_coroutine_result_v<result>,

@@ -50,12 +50,12 @@ bool waits_for_a_futex_without_limit(const std::string& system_call) {
                   &value, &limit) != 5 ||
       number != SYS_futex || limit != 0)
     return false;
-  switch (operation & FUTEX_CMD_MASK) {
+  switch (static_cast<int>(operation) & FUTEX_CMD_MASK) {
   case FUTEX_WAIT:
   case FUTEX_WAIT_BITSET:
   case FUTEX_LOCK_PI:
     // A join waits for a word that the kernel clears, as if it were shared (set_tid_address(2)).
-    return (operation & FUTEX_PRIVATE_FLAG) != 0 || is_private_memory(word);
+    return (static_cast<int>(operation) & FUTEX_PRIVATE_FLAG) != 0 || is_private_memory(word);
   default: return false;
   }
 }
