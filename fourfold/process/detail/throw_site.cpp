@@ -70,7 +70,9 @@ const watching_type_info throw_watcher_type;
 
 throw_site_scope::throw_site_scope() noexcept {
   site.count = 0;
-  site.outermost = reinterpret_cast<std::uintptr_t>(this);
+  // Where the frame of whoever makes the scope ends and those of its calls begin. Not the scope's address: a sanitizer
+  // may keep locals elsewhere.
+  site.outermost = reinterpret_cast<std::uintptr_t>(__builtin_dwarf_cfa());
 }
 throw_site_scope::~throw_site_scope() { site.outermost = 0; }
 
