@@ -14,13 +14,13 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -126,12 +126,17 @@ TEST(process_pool_death, killing_random_workers_loses_exactly_what_they_ran) {
   for (int i = 0; i < calls; ++i)
     results.push_back(pool.submit(work, i));
 
-  std::atomic<bool> over = false;
   std::size_t kills = 0;
-  std::jthread killer([&] {
+  std::jthread killer([&](const std::stop_token& over) {
     std::minstd_rand random(42);
-    while (!over) {
+    std::uint64_t finished_before = 0;
+    while (!over.stop_requested()) {
       ::usleep(50'000);
+      // On a slow machine workers would otherwise be killed before they can do anything.
+      const std::uint64_t finished = pool.statistics().finished;
+      if (finished == finished_before)
+        continue;
+      finished_before = finished;
       const auto pids = pool.worker_pids();
       if (!pids.empty() && ::kill(pids[random() % pids.size()], SIGKILL) == 0)
         ++kills;
@@ -149,7 +154,7 @@ TEST(process_pool_death, killing_random_workers_loses_exactly_what_they_ran) {
       ++died;
     }
   }
-  over = true;
+  killer.request_stop();
   killer.join();
   EXPECT_EQ(finished + static_cast<int>(died), calls);
   EXPECT_GT(kills, 0U);

@@ -132,6 +132,7 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   void handle_begin(worker_slot& slot, std::uint64_t number);
   void handle(template_process::notice_or_end& news);
   void bury(worker_slot& slot, int signal, int exit_code);
+  void count_failed_start();
   void revive(worker_slot& slot);
   void revive_all();
   void start_worker(worker_slot& slot);
@@ -196,7 +197,8 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   unsigned template_restarts_ = 0;       // without a worker that served in between; under the pump
   bool slot_missing_ = false;            // a worker could not be replaced and is tried again; under the pump
   unsigned failed_starts_ = 0;           // in a row; under the pump
-  bool recycling_left_over_ = false;     // something of it must be tried again; under the pump
+  std::uint64_t finished_at_failed_start_ = 0; // how many calls had; under the pump
+  bool recycling_left_over_ = false;           // something of it must be tried again; under the pump
 
   /// A worker is to be recycled.
   std::atomic<bool> recycling_due_{false};

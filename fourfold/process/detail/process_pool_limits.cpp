@@ -198,6 +198,8 @@ bool process_pool_core::take_over(worker_slot& slot) {
     return false;
   successor->set_duty(worker_slot::duty::serving);
   slot.set_duty(worker_slot::duty::retiring);
+  ++statistics_.workers_recycled;
+  ++places_[slot.place()].recycled;
   return true;
 }
 

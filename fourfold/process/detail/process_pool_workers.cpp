@@ -142,7 +142,8 @@ void process_pool_core::handle(template_process::notice_or_end& news) {
     break;
   }
   case worker_notice::event::failed:
-    if (++failed_starts_ >= most_failed_starts)
+    count_failed_start();
+    if (failed_starts_ >= most_failed_starts)
       give_up(std::string("no worker process could be started (") + std::strerror(notice.exit_code) + ")");
     bury(slot, 0, 0);
     break;
@@ -164,7 +165,7 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
   if (slot.has_served()) {
     failed_starts_ = template_restarts_ = 0;
   } else if (pid > 0) {
-    ++failed_starts_;
+    count_failed_start();
   }
   const auto duty = slot.has_duty();
   const bool ours = slot.was_killed_sane(); // for a limit, so no call of it is suspect
@@ -195,8 +196,6 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
       }
     }
     if (duty == worker_slot::duty::retiring) {
-      ++statistics_.workers_recycled;
-      ++places_[slot.place()].recycled;
       slot.set_duty(worker_slot::duty::none);
     } else if (worker_slot* successor = successor_of(slot)) {
       successor->set_duty(worker_slot::duty::serving);
@@ -225,6 +224,14 @@ void process_pool_core::bury(worker_slot& slot, int signal, int exit_code) {
     revive(slot);
 }
 
+void process_pool_core::count_failed_start() {
+  const std::lock_guard guard(lock_);
+  // In a row, while the other workers get nothing done either.
+  if (std::exchange(finished_at_failed_start_, statistics_.finished) != statistics_.finished)
+    failed_starts_ = 0;
+  ++failed_starts_;
+}
+
 void process_pool_core::revive(worker_slot& slot) {
   {
     const std::lock_guard guard(lock_);
@@ -232,14 +239,14 @@ void process_pool_core::revive(worker_slot& slot) {
       return;
     try {
       slot.open(bell_, options_.max_calls_per_worker);
-    } catch (const std::exception& e) {
+      ++statistics_.workers_replaced;
+      ++places_[slot.place()].deaths;
+    } catch (const std::exception&) {
       slot.close();
-      ++failed_starts_;
-      return;
     }
-    ++statistics_.workers_replaced;
-    ++places_[slot.place()].deaths;
   }
+  if (!slot.is_open())
+    return count_failed_start();
   start_worker(slot);
   const std::lock_guard guard(lock_);
   wake_list to_wake(*this);
@@ -299,7 +306,7 @@ void process_pool_core::give_up(const std::string& why) {
   let_submitters_through();
   while (!refused.empty()) {
     refused.pop_front().end_with(
-        std::make_exception_ptr(pool_closed(broken_ + ": the function was not and will not be run")));
+        exception_of<pool_closed>(broken_ + ": the function was not and will not be run"));
   }
 }
 
