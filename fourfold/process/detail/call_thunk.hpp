@@ -191,14 +191,12 @@ inline constexpr bool result_travels<void> = true;
 /// Whether a call can be made in another process: require_travelling_call() says why not.
 template <class F, class... A>
 consteval bool call_travels() {
-  if constexpr (passes_object_by_address<F, A...> || !arguments_fit<F, A...>) {
-    return false;
-  } else if constexpr ((!is_stateless<F> && !encodable<F>) || !encodable<carried_arguments_t<F, A...>> ||
-                       !can_be_called_with<F, carried_arguments_t<F, A...>>) {
-    return false;
-  } else {
-    return result_travels<typename thunk<F, carried_arguments_t<F, A...>>::result>;
+  if constexpr (!passes_object_by_address<F, A...> && arguments_fit<F, A...>) {
+    using carried = carried_arguments_t<F, A...>;
+    if constexpr ((is_stateless<F> || encodable<F>) && encodable<carried> && can_be_called_with<F, carried>)
+      return result_travels<typename thunk<F, carried>::result>;
   }
+  return false;
 }
 
 /// Compiles if the call can be made in another process; otherwise says in words what cannot travel.

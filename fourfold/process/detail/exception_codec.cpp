@@ -131,9 +131,9 @@ const std::error_category* const categories[] = {&std::system_category(), &std::
                                                  &std::iostream_category()};
 
 std::optional<std::uint8_t> number_of(const std::error_category& category) {
-  for (std::uint8_t i = 0; i < std::size(categories); ++i) {
+  for (std::size_t i = 0; i < std::size(categories); ++i) {
     if (*categories[i] == category)
-      return i;
+      return static_cast<std::uint8_t>(i);
   }
   return {};
 }

@@ -42,7 +42,7 @@ task<> run_to_end(task<byte_buffer> work) { static_cast<void>(co_await std::move
 /// "std::runtime_error: text", of the exception that is being handled.
 std::string describe_exception() {
   const std::type_info* type = abi::__cxa_current_exception_type();
-  const std::string name = type == nullptr ? "an unknown exception" : readable_name(*type);
+  std::string name = type == nullptr ? "an unknown exception" : readable_name(*type);
   try {
     throw;
   } catch (const std::exception& e) {

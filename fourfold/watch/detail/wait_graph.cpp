@@ -395,9 +395,8 @@ void wait_graph::begin_to_watch() {
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
     watch_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
-  } catch (
-      const std::
-          system_error&) { // NOLINT(bugprone-empty-catch): no room for a thread; the next wait tries again
+  } catch (const std::system_error&) { // NOLINT(bugprone-empty-catch)
+    // No room for a thread: the next wait tries again.
   }
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
