@@ -46,6 +46,6 @@ int main(int argc, char** argv) {
       options, [&] { return fib(pool, fork_join::fib_of); },
       [&] { return skynet(pool, 0, fork_join::skynet_leaves); },
       [&](std::vector<std::uint32_t>& values) {
-        fourfold::parallel_for(pool, values, fork_join::tiny_body);
+        fourfold::parallel_for(pool, values, [](std::uint32_t& value) { fork_join::tiny_body(value); });
       });
 }

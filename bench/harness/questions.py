@@ -432,7 +432,8 @@ B18 = tuple(
 
 B19 = Measurement(
     sides=(
-        ours("b19_hybrid"),
+        ours("b19_hybrid", "--place", "shares"),
+        Side(f"{OURS}, 10,000 calls", "b19_hybrid", ("--place", "calls"), variant=True),
         Side("asyncio in processes", "python_b19_hybrid.py", ("--place", "processes")),
         Side("1000 threads", "python_b19_hybrid.py", ("--place", "threads")),
     ),

@@ -17,6 +17,11 @@ bool share_a_gate(const lock_order& a, const lock_order& b) noexcept {
 
 } // namespace
 
+bool lock_orders::knows(resource_id first, resource_id second) const {
+  const auto after_first = orders_.find(first);
+  return after_first != orders_.end() && after_first->second.contains(second);
+}
+
 std::vector<lock_order*> lock_orders::note(lock_order seen) {
   auto& after_first = orders_[seen.first];
   const auto [at, is_new] = after_first.try_emplace(seen.second, seen);

@@ -14,9 +14,9 @@ struct lock_order {
   resource_id first = nullptr;
   resource_id second = nullptr;
   /// The first time: who, and where each was taken.
-  std::string who;
-  call_stack first_at;
-  call_stack second_at;
+  std::string who = {};
+  call_stack first_at = {};
+  call_stack second_at = {};
   /// Locks held besides, every time that this order was seen. Two orders with one of these in common never meet.
   std::vector<resource_id> gates = {};
   bool reported = false;
@@ -25,6 +25,7 @@ struct lock_order {
 /// Every order of two locks ever seen. Not locked itself.
 class lock_orders {
  public:
+  [[nodiscard]] bool knows(resource_id first, resource_id second) const;
   /// Notes an order; the circle of orders that it closes, beginning with itself, if it is not known yet. The pointers
   /// last until the next call.
   std::vector<lock_order*> note(lock_order seen);

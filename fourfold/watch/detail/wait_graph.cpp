@@ -34,14 +34,6 @@ struct thread_end {
   thread_end& operator=(const thread_end&) = delete;
 };
 
-std::string this_thread_name() {
-  static thread_local const thread_end told_of_end;
-  static_cast<void>(told_of_end);
-  std::array<char, 16> name{};
-  ::pthread_getname_np(::pthread_self(), name.data(), name.size());
-  return "thread " + std::to_string(::gettid()) + " (" + name.data() + ")";
-}
-
 /// Lack of memory costs knowledge and not the program: what was not noted is not found.
 template <class F>
 void as_memory_allows(F f) noexcept {
@@ -67,24 +59,27 @@ void wait_graph::begins_to_observe() noexcept {
 }
 
 wait_graph::party& wait_graph::running_party() {
+  static thread_local const thread_end told_of_end;
+  static_cast<void>(told_of_end);
   party& thread = parties_[this_thread_party()];
-  thread.name = this_thread_name(); // again each time: threads are named after they were started
-  thread.thread = this_thread_party();
-  thread.number = ::gettid();
+  if (thread.thread == nullptr) {
+    thread.thread = this_thread_party();
+    thread.number = ::gettid();
+  }
   const coroutine_context* running = coroutine_context::current();
   if (running == nullptr)
     return thread;
   party& task = known(running->party());
   task.thread = this_thread_party();
   if (!running->name().empty())
-    task.name = "task \"" + std::string(running->name()) + '"';
+    task.name = running->name();
   return task;
 }
 
 wait_graph::party& wait_graph::known(party_id who) {
   const auto [at, is_new] = parties_.try_emplace(who);
   if (is_new)
-    at->second.name = "task number " + std::to_string(++unnamed_tasks_) + " (unnamed)";
+    at->second.birth = ++tasks_;
   return at->second;
 }
 
@@ -99,7 +94,7 @@ std::exception_ptr wait_graph::waits(party_id who, resource_id what, wait_terms 
     party& running = running_party();
     const auto at = resources_.find(what);
     if (!terms.limited && at != resources_.end() && at->second.is_lock)
-      note_orders(running, what, inversion);
+      note_orders(this_party(), running, what, inversion);
     known(who).wait = present_wait{what, terms.limited, clock::now(), call_stack::here()};
     std::vector<party_id> visited;
     std::vector<party_id> circle{who};
@@ -198,7 +193,8 @@ void wait_graph::take(party& who, party_id id, resource_id what, bool is_lock) {
   taken.is_lock = is_lock;
   if (taken.passed_on)
     return;
-  who.has.push_back({what, is_lock, clock::now(), call_stack::here()});
+  // Where a call begins tells nobody anything, and there are many.
+  who.has.push_back({what, is_lock, clock::now(), is_lock ? call_stack::here() : call_stack()});
   taken.holders.push_back(id);
 }
 
@@ -223,7 +219,7 @@ void wait_graph::acquired(resource_id lock, lock_request how) noexcept {
     party& who = running_party();
     who.attempts.erase(lock);
     if (how == lock_request::waited)
-      note_orders(who, lock, inversion);
+      note_orders(this_party(), who, lock, inversion);
     take(who, this_party(), lock, true);
   });
   tell(inversion);
@@ -291,13 +287,16 @@ void wait_graph::gone(const void* address) noexcept {
   orders_.forget(address);
 }
 
-void wait_graph::note_orders(party& who, resource_id lock, std::string& report) {
-  const call_stack now = call_stack::here();
+void wait_graph::note_orders(party_id id, const party& who, resource_id lock, std::string& report) {
   for (const possession& held : who.has) {
     if (!held.is_lock || held.what == lock)
       continue;
-    lock_order seen{
-        .first = held.what, .second = lock, .who = who.name, .first_at = held.at, .second_at = now};
+    lock_order seen{.first = held.what, .second = lock};
+    if (!orders_.knows(held.what, lock)) {
+      seen.who = name_of(id);
+      seen.first_at = held.at;
+      seen.second_at = call_stack::here();
+    }
     for (const possession& other : who.has) {
       if (other.is_lock && other.what != held.what)
         seen.gates.push_back(other.what);

@@ -68,7 +68,10 @@ class wait_graph final : public wait_observer {
     bool reported = false;
   };
   struct party {
+    /// Of a task that has one.
     std::string name;
+    /// Of a task: which one it is, for one without a name.
+    std::uint64_t birth = 0;
     /// Of a task: its loop's thread. Of a thread: itself.
     party_id thread = nullptr;
     /// Of a thread: as the kernel knows it.
@@ -99,7 +102,7 @@ class wait_graph final : public wait_observer {
   party& known(party_id who);
   void take(party& who, party_id id, resource_id what, bool is_lock);
   void drop(resource_id what, party_id who);
-  void note_orders(party& who, resource_id lock, std::string& report);
+  void note_orders(party_id id, const party& who, resource_id lock, std::string& report);
   [[nodiscard]] std::vector<party_id> successors(party_id who) const;
   bool reach(party_id from, party_id to, std::vector<party_id>& visited, std::vector<party_id>& path) const;
   [[nodiscard]] bool fail_in_a_circle(party_id who, std::vector<party_id>& circle);
@@ -128,7 +131,7 @@ class wait_graph final : public wait_observer {
   std::unordered_map<resource_id, spinning> spinning_;
   lock_orders orders_;
   deadlock_detection::counts found_;
-  std::uint64_t unnamed_tasks_ = 0;
+  std::uint64_t tasks_ = 0;
   std::jthread watch_; // the last one: it uses the others
 };
 

@@ -2,6 +2,8 @@
 
 #include <array>
 #include <cstdio>
+#include <fstream>
+#include <string>
 #include <string_view>
 
 // The texts that a wait_graph reports.
@@ -29,11 +31,25 @@ std::string place_text(const std::source_location& where) {
   return std::string(file) + ":" + std::to_string(where.line());
 }
 
+/// When it is asked for, because threads are named after they were started.
+std::string name_of_thread(pid_t number) {
+  std::string text = "thread " + std::to_string(number);
+  std::string name;
+  if (std::getline(std::ifstream("/proc/self/task/" + std::to_string(number) + "/comm"), name))
+    text += " (" + name + ")";
+  return text;
+}
+
 } // namespace
 
 std::string wait_graph::name_of(party_id who) const {
   const auto at = parties_.find(who);
-  return at != parties_.end() ? at->second.name : "somebody";
+  if (at == parties_.end())
+    return "somebody";
+  const party& p = at->second;
+  if (p.thread == who)
+    return name_of_thread(p.number);
+  return p.name.empty() ? "task number " + std::to_string(p.birth) + " (unnamed)" : "task \"" + p.name + '"';
 }
 
 std::string wait_graph::name_of_resource(resource_id what) const {
@@ -60,7 +76,7 @@ void wait_graph::describe_party(std::string& text, party_id who) const {
   }
   const auto thread = parties_.find(p.thread);
   if (p.thread != who && thread != parties_.end() && thread->second.wait)
-    text += "    cannot go on while its loop's thread is blocked: " + thread->second.name + "\n";
+    text += "    cannot go on while its loop's thread is blocked: " + name_of(p.thread) + "\n";
   for (const possession& one : p.has) {
     text += one.is_lock ? "    holds " : "    works at ";
     text += name_of_resource(one.what) + ", " + since_text(one.since) + ", taken at\n";
