@@ -323,12 +323,18 @@ std::exception_ptr read_system_error(decoder& in) {
               : std::make_exception_ptr(std::system_error(code));
 }
 
+/// what() ends there, so nothing behind it could be told from what comes next.
+std::string up_to_zero(std::string text) {
+  text.resize(std::min(text.find('\0'), text.size()));
+  return text;
+}
+
 std::exception_ptr read_file_error(decoder& in) {
   const std::error_code code = read_code(in);
   const auto paths = in.read<unsigned>();
-  const auto text = in.read<std::string>();
-  const auto first = in.read<std::filesystem::path>();
-  const auto second = in.read<std::filesystem::path>();
+  const auto text = up_to_zero(in.read<std::string>());
+  const std::filesystem::path first = up_to_zero(in.read<std::filesystem::path>().string());
+  const std::filesystem::path second = up_to_zero(in.read<std::filesystem::path>().string());
   return std::make_exception_ptr(file_error(text, paths, first, second, code));
 }
 
