@@ -34,7 +34,8 @@ if(FOURFOLD_SANITIZE)
   else()
     message(FATAL_ERROR "FOURFOLD_SANITIZE is '${FOURFOLD_SANITIZE}'; it can be 'address' or 'thread'")
   endif()
-  add_compile_options(${sanitizer_flags} -g -fno-omit-frame-pointer)
+  # A report needs lines, not variables; without those a file compiles in two thirds of the time.
+  add_compile_options(${sanitizer_flags} -gline-tables-only -fno-omit-frame-pointer)
   add_link_options(${sanitizer_flags})
   math(EXPR FOURFOLD_TEST_TIMEOUT "${FOURFOLD_TEST_TIMEOUT} * 4")
 
@@ -46,5 +47,5 @@ if(FOURFOLD_SANITIZE)
   set(FOURFOLD_TEST_ENVIRONMENT
     "ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1${symbolizer}"
     "UBSAN_OPTIONS=print_stacktrace=1${symbolizer}"
-    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:history_size=4${symbolizer}")
+    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:history_size=4:atexit_sleep_ms=0${symbolizer}")
 endif()
