@@ -9,18 +9,4 @@ void coroutine_context::throw_no_context() {
       "loop's thread");
 }
 
-void coroutine_waiter::tell_of_wait(parking_place& place) {
-  std::exception_ptr refusal;
-  {
-    const detail::observer_call call;
-    if (call.observer() != nullptr)
-      refusal = call.observer()->waits(context_->party(), &place, {});
-  }
-  if (!refusal || !place.withdraw(*this))
-    return;
-  tell_wait_observer(&wait_observer::goes_on, context_->party());
-  context_->resumed();
-  std::rethrow_exception(refusal);
-}
-
 } // namespace fourfold

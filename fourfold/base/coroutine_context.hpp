@@ -155,26 +155,24 @@ class coroutine_waiter : public waiter {
     if (reason == wake_reason::cancelled)
       throw_cancelled();
   }
+  /// The same for a wait that the observer was told of; or throws `deadlock`.
+  void leave_observed() {
+    std::exception_ptr refusal;
+    if (waits_are_observed()) [[unlikely]]
+      refusal = tell_goes_on(context_->party());
+    context_->resumed();
+    if (reason >= wake_reason::cancelled)
+      throw_ended(reason, refusal);
+  }
   void end_cancelled() noexcept {
-    end_observed();
+    if (waits_are_observed()) [[unlikely]]
+      static_cast<void>(tell_goes_on(context_->party()));
     reason = wake_reason::cancelled;
     wake();
   }
   [[nodiscard]] coroutine_context& context() const noexcept { return *context_; }
-  /// Tells the observer, if there is one, that the chain is parked at `place`; and that it goes on. The first may
-  /// throw `deadlock`, the waiter withdrawn.
-  void begin_observed(parking_place& place) {
-    if (waits_are_observed()) [[unlikely]]
-      tell_of_wait(place);
-  }
-  void end_observed() noexcept {
-    if (waits_are_observed()) [[unlikely]]
-      tell_wait_observer(&wait_observer::goes_on, context_->party());
-  }
 
  private:
-  void tell_of_wait(parking_place& place);
-
   coroutine_context* context_ = nullptr;
 };
 
@@ -201,17 +199,18 @@ class [[nodiscard]] awaitable_operation : public coroutine_waiter {
     if (!operation_.park(*this))
       return false;
     suspend(awaiting);
-    begin_observed(operation_.place());
+    parking_place& place = operation_.place();
+    tell_wait_observer(&wait_observer::waits, context().party(), resource_id(&place),
+                       wait_terms{.parked = this, .place = &place});
     return true;
   }
   decltype(auto) await_resume() {
-    end_observed();
-    leave();
+    leave_observed();
     return operation_.result(reason);
   }
 
   void cancel() noexcept override {
-    if (operation_.place().withdraw(*this))
+    if (withdraw_from(operation_.place()))
       end_cancelled();
   }
 

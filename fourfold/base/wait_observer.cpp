@@ -23,6 +23,8 @@ observer_call::~observer_call() { calls_under_way.fetch_sub(1, std::memory_order
 } // namespace detail
 
 wait_observer* set_wait_observer(wait_observer* observer) noexcept {
+  if (wait_observer* const present = detail::current_wait_observer.load(std::memory_order_acquire))
+    present->ends_to_observe();
   wait_observer* before = detail::current_wait_observer.exchange(nullptr, std::memory_order_seq_cst);
   // Acquire, on top: what the calls have done to the observer that may be destroyed now.
   while (calls_under_way.load(std::memory_order_seq_cst) != 0)
@@ -34,12 +36,9 @@ wait_observer* set_wait_observer(wait_observer* observer) noexcept {
   return before;
 }
 
-void observed_wait::begin(resource_id what, wait_terms terms) noexcept {
+std::exception_ptr tell_goes_on(party_id who) noexcept {
   const detail::observer_call call;
-  if (call.observer() == nullptr)
-    return;
-  told_ = true;
-  refusal_ = call.observer()->waits(who_, what, terms);
+  return call.observer() != nullptr ? call.observer()->goes_on(who) : nullptr;
 }
 
 } // namespace fourfold

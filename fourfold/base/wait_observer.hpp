@@ -8,6 +8,9 @@
 
 namespace fourfold {
 
+class parking_place;
+class waiter;
+
 /// A thread or a chain of coroutines, and what it can wait for (a lock, a result, a group of tasks): addresses that
 /// are theirs while they live.
 using party_id = const void*;
@@ -16,11 +19,16 @@ using resource_id = const void*;
 /// How a lock was asked for. Only who waits for it without a limit can hang there.
 enum class lock_request : std::uint8_t { waited, limited, tried };
 
+/// At which end of a queue somebody is. Who joins it waits for those who get.
+enum class queue_role : std::uint8_t { puts, gets, joins };
+
 struct wait_terms {
   /// The wait ends by itself: a time limit.
   bool limited = false;
-  /// Who waits can be given an exception in place of the wait.
-  bool can_throw = true;
+  /// Who is parked, and where: the observer may withdraw it and wake it with `wake_reason::refused`, until it is told
+  /// that it goes on. Null: nothing can be thrown there.
+  waiter* parked = nullptr;
+  parking_place* place = nullptr;
 };
 
 /// Told of every wait of the library, and of who holds or makes what others wait for; `watch/` has the one that finds
@@ -30,11 +38,13 @@ class wait_observer {
  public:
   /// It is the observer from now on, and knows nothing of what was before.
   virtual void begins_to_observe() noexcept = 0;
+  /// It soon is no more, and touches no waiter from now on: nobody tells it when they go.
+  virtual void ends_to_observe() noexcept = 0;
 
-  /// `who` is parked at `what`. Not null: it is to be withdrawn and to throw that.
-  virtual std::exception_ptr waits(party_id who, resource_id what, wait_terms terms) noexcept = 0;
-  /// `who` waits no longer, whatever the reason. Any thread.
-  virtual void goes_on(party_id who) noexcept = 0;
+  /// `who` is parked at `what`.
+  virtual void waits(party_id who, resource_id what, wait_terms terms) noexcept = 0;
+  /// `who` waits no longer, whatever the reason. Any thread. Not null: it was refused, and is to throw that.
+  virtual std::exception_ptr goes_on(party_id who) noexcept = 0;
 
   /// The running thread's loop sleeps (or sleeps no longer) with no timer and no descriptor that it waits for, so
   /// that only another thread can wake it.
@@ -45,6 +55,9 @@ class wait_observer {
   virtual void acquired(resource_id lock, lock_request how) noexcept = 0;
   virtual void releases(resource_id lock) noexcept = 0;
   virtual void failed_to_acquire(resource_id lock) noexcept = 0;
+
+  /// The running party is about to use a queue.
+  virtual void uses(resource_id queue, queue_role role) noexcept = 0;
 
   /// `who` runs, on this thread, what others may wait for; and has ended it (null: whoever it was).
   virtual void works_at(resource_id result, party_id who) noexcept = 0;
@@ -108,31 +121,7 @@ void tell_wait_observer(void (wait_observer::*what)(P...) noexcept, A... argumen
   }
 }
 
-/// A wait of `who` that is told of, from when it is parked until it goes on.
-class observed_wait {
- public:
-  observed_wait(party_id who, resource_id what, wait_terms terms) noexcept : who_(who) {
-    if (waits_are_observed()) [[unlikely]]
-      begin(what, terms);
-  }
-  ~observed_wait() {
-    if (told_) [[unlikely]]
-      tell_wait_observer(&wait_observer::goes_on, who_);
-  }
-  observed_wait(const observed_wait&) = delete;
-  observed_wait& operator=(const observed_wait&) = delete;
-
-  /// Somebody has withdrawn the waiter, and it will go on soon. Any thread.
-  void withdrawn() const noexcept { tell_wait_observer(&wait_observer::goes_on, who_); }
-  /// What is to be thrown in place of the wait, once the waiter is withdrawn; null: nothing.
-  [[nodiscard]] const std::exception_ptr& refusal() const noexcept { return refusal_; }
-
- private:
-  void begin(resource_id what, wait_terms terms) noexcept;
-
-  party_id who_;
-  bool told_ = false;
-  std::exception_ptr refusal_;
-};
+/// Tells that `who` goes on. Not null: the observer has refused the wait, and that is to be thrown.
+[[nodiscard]] std::exception_ptr tell_goes_on(party_id who) noexcept;
 
 } // namespace fourfold

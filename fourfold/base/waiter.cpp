@@ -16,6 +16,14 @@ void set_this_thread_blocking_observer(blocking_observer* observer) noexcept {
 
 void throw_cancelled() { throw cancelled(); }
 
+void throw_ended(wake_reason reason, const std::exception_ptr& refusal) {
+  if (reason == wake_reason::cancelled)
+    throw cancelled();
+  if (refusal)
+    std::rethrow_exception(refusal);
+  throw deadlock("this wait closed a circle; the detection that found it has ended, and its report with it");
+}
+
 bool thread_waiter::parked_until(clock::time_point deadline) noexcept {
   // A lock or an item that goes from hand to hand between running threads is there before a sleep could begin.
   constexpr int spins = 100;
@@ -32,29 +40,33 @@ bool thread_waiter::parked_until(clock::time_point deadline) noexcept {
 }
 
 void thread_waiter::wait(parking_place& place, const wait_limit& limit) {
+  const party_id who = this_thread_party();
+  tell_wait_observer(&wait_observer::waits, who, resource_id(&place),
+                     wait_terms{.limited = limit.deadline != never, .parked = this, .place = &place});
   bool out_of_time = false;
   {
-    const observed_wait observed(this_thread_party(), &place, {.limited = limit.deadline != never});
-    if (observed.refusal() && place.withdraw(*this)) [[unlikely]]
-      std::rethrow_exception(observed.refusal());
     const blocking_scope blocking;
     const cancellation_callback on_cancellation(limit.token, [&]() noexcept {
-      if (!place.withdraw(*this))
+      if (!withdraw_from(place))
         return;
-      observed.withdrawn();
+      if (waits_are_observed()) [[unlikely]]
+        static_cast<void>(tell_goes_on(who));
       reason = wake_reason::cancelled;
       wake();
     });
     if (!parked_until(limit.deadline)) {
-      out_of_time = place.withdraw(*this);
+      out_of_time = withdraw_from(place);
       if (!out_of_time)
         parked_until(never);
     }
   }
+  std::exception_ptr refusal;
+  if (waits_are_observed()) [[unlikely]]
+    refusal = tell_goes_on(who);
   if (out_of_time)
     throw timed_out();
-  if (reason == wake_reason::cancelled)
-    throw cancelled();
+  if (reason >= wake_reason::cancelled)
+    throw_ended(reason, refusal);
 }
 
 } // namespace fourfold

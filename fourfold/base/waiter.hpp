@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 
 namespace fourfold {
 
@@ -17,6 +18,7 @@ enum class wake_reason : std::uint8_t {
   granted,   ///< it has what it waited for
   closed,    ///< what it waited on was closed: it will never have it
   cancelled, ///< the wait was cancelled; it does not have it
+  refused,   ///< the observer of waits has ended it; it does not have it
 };
 
 /// What a waiter is parked in: a lock's list, a queue, a future.
@@ -47,9 +49,21 @@ class waiter : public list_links {
   /// Set, before wake(), by whoever took the waiter out.
   wake_reason reason = wake_reason::granted;
 
+  /// Its wake-up is on the way; said by whoever takes it out of a place, under the lock of the place.
+  void set_decided() noexcept { decided_.store(true, std::memory_order_release); }
+  [[nodiscard]] bool is_decided() const noexcept { return decided_.load(std::memory_order_acquire); }
+  /// parking_place::withdraw(), without a look at a place that may be gone because this waiter was let through, and
+  /// others with it.
+  [[nodiscard]] bool withdraw_from(parking_place& place) noexcept {
+    return !is_decided() && place.withdraw(*this);
+  }
+
  protected:
   waiter() noexcept = default;
   ~waiter() = default;
+
+ private:
+  std::atomic<bool> decided_{false};
 };
 
 /// Told by a thread that it is about to block in one of our waits, and that it goes on: a pool keeps its
@@ -110,6 +124,8 @@ class thread_waiter final : public waiter {
 };
 
 [[noreturn]] void throw_cancelled();
+/// Throws what a wait that ended `cancelled` or `refused` throws.
+[[noreturn]] void throw_ended(wake_reason reason, const std::exception_ptr& refusal);
 
 /// Waits on this thread for an operation; the counterpart of `co_await awaitable_operation(op)`. See there
 /// for what an operation is.

@@ -47,6 +47,8 @@ class queue final : private parking_place {
   queue(const queue&) = delete;
   queue& operator=(const queue&) = delete;
   ~queue() {
+    // Before the lock: the observer may be about to withdraw somebody.
+    tell_wait_observer(&wait_observer::gone, resource());
     lock_.lock();
     if (!getters_.empty() || !putters_.empty() || !joiners_.empty())
       misuse("a queue was destroyed while somebody waits on it");
@@ -166,7 +168,10 @@ class queue final : private parking_place {
   };
   struct join_operation {
     queue& self;
-    bool try_now() const noexcept { return self.all_done(nullptr); }
+    bool try_now() const noexcept {
+      self.tell_use(queue_role::joins);
+      return self.all_done(nullptr);
+    }
     bool park(waiter& w) const noexcept { return !self.all_done(&w); }
     parking_place& place() const noexcept { return self; }
     void result(wake_reason) const noexcept {}
@@ -184,6 +189,10 @@ class queue final : private parking_place {
     ~woken_on_exit() { wake_all(); }
   };
 
+  [[nodiscard]] resource_id resource() const noexcept { return static_cast<const parking_place*>(this); }
+  void tell_use(queue_role role) const noexcept {
+    tell_wait_observer(&wait_observer::uses, resource(), role);
+  }
   bool withdraw(waiter& w) noexcept override;
   /// True when all `items` were put.
   bool put_now(std::span<T>& items);
@@ -289,6 +298,7 @@ bool queue<T, Order>::take_locked(Sink sink, taken_waiters& to_wake) {
 
 template <class T, class Order>
 bool queue<T, Order>::try_put(T& item) {
+  tell_use(queue_role::puts);
   woken_on_exit woken;
   const std::lock_guard guard(lock_);
   return put_locked(item, woken);
@@ -296,6 +306,7 @@ bool queue<T, Order>::try_put(T& item) {
 
 template <class T, class Order>
 bool queue<T, Order>::put_now(std::span<T>& items) {
+  tell_use(queue_role::puts);
   woken_on_exit woken;
   const std::lock_guard guard(lock_);
   return put_all_locked(items, woken);
@@ -314,6 +325,7 @@ bool queue<T, Order>::park_putter(waiter& w, std::span<T>& left) {
 
 template <class T, class Order>
 bool queue<T, Order>::take(std::optional<T>& item) {
+  tell_use(queue_role::gets);
   woken_on_exit woken;
   const std::lock_guard guard(lock_);
   return take_locked([&](T& next_item) { item.emplace(std::move(next_item)); }, woken) || closed_;
@@ -321,6 +333,7 @@ bool queue<T, Order>::take(std::optional<T>& item) {
 
 template <class T, class Order>
 bool queue<T, Order>::take_some(std::vector<T>& items, std::size_t most) {
+  tell_use(queue_role::gets);
   woken_on_exit woken;
   const std::lock_guard guard(lock_);
   try {

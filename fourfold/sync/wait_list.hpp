@@ -14,12 +14,13 @@ class wait_list final : public parking_place {
  public:
   wait_list() noexcept = default;
   ~wait_list() {
+    // Before the lock: the observer may be about to withdraw somebody.
+    tell_wait_observer(&wait_observer::gone, resource());
     // Who was let through may destroy the primitive while the one that let it through is still on its way out
     // of the lock.
     lock.lock();
     if (!waiters.empty())
       misuse("a synchronisation object was destroyed while somebody waits on it");
-    tell_wait_observer(&wait_observer::gone, resource());
   }
 
   bool withdraw(waiter& w) noexcept override {
@@ -45,6 +46,7 @@ class taken_waiters {
   /// Takes `w` out of the list that it stands in.
   void take(waiter& w) noexcept {
     w.unlink();
+    w.set_decided();
     w.argument = nullptr;
     *end_ = &w;
     end_ = &w.argument;

@@ -27,7 +27,8 @@ struct deadlock_options {
   std::function<void(std::string_view report)> handler = {};
   /// How often in a row two parties may fail at try_lock() because of one another before that is called a livelock.
   std::uint64_t vain_attempts = 1000;
-  /// How often a thread of its own looks for a standstill; zero: never.
+  /// How often a thread of its own looks for what shows only by lasting, and for how long that must have lasted; zero:
+  /// never.
   std::chrono::milliseconds look_every{1000};
 };
 
@@ -43,16 +44,23 @@ struct deadlock_options {
 /// - an inversion of lock orders, the first time that both orders were seen, even if nothing hung: the first one that
 ///   waited for b while it held a, and the first one that waited for a while it held b. Three and more locks too;
 /// - a livelock: parties that fail at try_lock() because of one another, again and again, without one success;
+/// - a likely deadlock: parties that wait for one another in a circle that leads through queues, because nobody but
+///   they has used those so far, for `look_every` at least. At least one of them waits for room in a full queue, or for
+///   a lock: where all wait for items, that is how idle programs look. Never thrown and no reason to abort, because
+///   somebody may come who has not used the queue yet;
 /// - a standstill: every thread of the program waits without a limit, in this library or in another one's locks and
-///   joins, and every loop without a timer or a descriptor. It covers what circles cannot: full and empty queues,
-///   events, semaphores and promises, of which nobody knows who could serve them. It is found within some
-///   `look_every`, and never thrown, for everybody is parked by then.
+///   joins, and every loop without a timer or a descriptor. It covers what circles cannot: empty queues, events,
+///   semaphores and promises, of which nobody knows who could serve them. It is found within some `look_every`, and
+///   never thrown, for everybody is parked by then.
+///
+/// A party that waits for a lock of its own gets `deadlock` at once if that lock was unlocked before by one who had
+/// locked it, and else after `look_every`: it may have passed the lock on to somebody who is about to unlock it.
 ///
 /// What it does not report: a wait with a time limit, around it or its own, because that ends; orders made by try_lock
 /// or with a limit; orders that a third lock, always held, keeps apart; a mutex that somebody has unlocked who had not
-/// locked it, from then on. What it cannot know: who will set an event, release a semaphore, use a queue, or fulfil a
-/// `promise`; so those who wait for such things in a circle are found only when all else stands still, too. And a
-/// handler that the program has installed for a signal might end a standstill.
+/// locked it, from then on. What it cannot know: who will set an event, release a semaphore, put into an empty queue,
+/// or fulfil a `promise`; so those who wait for such things in a circle are found only when all else stands still,
+/// too. And a handler that the program has installed for a signal might end a standstill.
 ///
 /// Orders are those of the locks themselves and not of the places that created them, because two locks of one place,
 /// or of two, may well be ordered by their addresses. The place is named in the report, if it was created while this
@@ -75,6 +83,7 @@ class deadlock_detection {
     std::uint64_t inversions = 0;
     std::uint64_t livelocks = 0;
     std::uint64_t standstills = 0;
+    std::uint64_t stuck_users = 0;
   };
   /// How many of each were found so far.
   [[nodiscard]] counts found() const;

@@ -29,6 +29,11 @@ using watching::named_thread;
 using watching::patience;
 using watching::recorded_detection;
 
+using namespace std::chrono_literals;
+
+/// Who waits for a lock of its own may have passed that on; it is certain once it has lasted for this long.
+const deadlock_options looking_often{.action = on_deadlock::throw_error, .look_every = 10ms};
+
 TEST(deadlock, of_two_threads_that_lock_in_opposite_orders_throws_in_the_one_that_closes_it) {
   const recorded_detection detection;
   mutex a;
@@ -66,7 +71,7 @@ TEST(deadlock, of_two_threads_that_lock_in_opposite_orders_throws_in_the_one_tha
 }
 
 TEST(deadlock, of_a_thread_with_itself_throws) {
-  const recorded_detection detection;
+  const recorded_detection detection(looking_often);
   mutex m;
   caught_deadlocks caught;
   caught.run([&] {
@@ -76,6 +81,35 @@ TEST(deadlock, of_a_thread_with_itself_throws) {
   EXPECT_THAT(caught.texts(), ElementsAre(HasSubstr("one party waits for itself")));
   EXPECT_TRUE(m.try_lock());
   m.unlock();
+}
+
+TEST(deadlock, of_a_task_with_itself_throws) {
+  const recorded_detection detection(looking_often);
+  mutex m;
+  auto locks_twice = [&]() -> task<> {
+    const auto first = co_await m.async_scoped_lock();
+    const auto again = co_await m.async_scoped_lock();
+  };
+  EXPECT_THROW(run(locks_twice()), deadlock);
+  EXPECT_EQ(detection.found().deadlocks, 1U);
+  EXPECT_TRUE(m.try_lock());
+  m.unlock();
+}
+
+TEST(deadlock, of_a_party_with_itself_throws_at_once_where_it_was_seen_that_the_locker_unlocks) {
+  const recorded_detection detection(
+      {.action = on_deadlock::throw_error, .look_every = std::chrono::hours(1)});
+  mutex m;
+  m.lock();
+  m.unlock();
+  m.lock();
+  EXPECT_THROW(m.lock(), deadlock);
+  m.unlock();
+  auto locks_twice = [&]() -> task<> {
+    const auto first = co_await m.async_scoped_lock();
+    const auto again = co_await m.async_scoped_lock();
+  };
+  EXPECT_THROW(run(locks_twice()), deadlock);
 }
 
 TEST(deadlock, of_a_recursive_mutex_and_a_mutex_throws) {
@@ -310,10 +344,11 @@ TEST(deadlock, is_reported_while_the_program_hangs_when_asked_for_reports_only) 
   std::vector<std::string> reports;
   mutex m;
   {
-    const deadlock_detection detection({.action = on_deadlock::report, .handler = [&](std::string_view text) {
-                                          reports.emplace_back(text);
-                                          rescue.request_cancellation();
-                                        }});
+    const auto keep = [&](std::string_view text) {
+      reports.emplace_back(text);
+      rescue.request_cancellation();
+    };
+    const deadlock_detection detection({.action = on_deadlock::report, .handler = keep, .look_every = 10ms});
     const std::scoped_lock guard(m);
     EXPECT_THROW(m.lock(rescue.token()), cancelled);
   }
@@ -355,7 +390,7 @@ TEST(deadlock_detection, knows_nothing_of_what_was_before_it) {
 }
 
 TEST(deadlock_detection, gives_the_place_back_to_the_one_before) {
-  const recorded_detection outer;
+  const recorded_detection outer(looking_often);
   {
     const recorded_detection inner;
   }

@@ -114,6 +114,18 @@ TEST(innocent_program, unlocks_on_another_thread_what_one_has_locked) {
   detection.expect_nothing();
 }
 
+TEST(innocent_program, waits_for_a_lock_that_it_has_passed_on) {
+  const recorded_detection detection(
+      {.action = on_deadlock::throw_error, .look_every = std::chrono::hours(1)});
+  for (int i = 0; i < rounds; ++i) {
+    mutex m;
+    std::unique_lock mine(m);
+    const std::jthread other([passed_on = std::move(mine)]() mutable { passed_on.unlock(); });
+    const std::scoped_lock again(m);
+  }
+  detection.expect_nothing();
+}
+
 TEST(innocent_program, waits_with_a_condition_variable) {
   const recorded_detection detection;
   mutex m;

@@ -47,7 +47,7 @@ TEST_F(standstill, of_two_threads_with_empty_queues_is_reported_with_both) {
   const auto other = named_thread("answers", answer);
   EXPECT_EQ(back.get(), 1); // nobody has asked
   EXPECT_THAT(report, AllOf(HasSubstr("standstill"), HasSubstr("(answers)"),
-                            HasSubstr("waits for somebody's doing")));
+                            HasSubstr("waits for an item of the queue")));
   EXPECT_EQ(detection.found().standstills, 1U);
 }
 

@@ -39,6 +39,7 @@ class recorded_detection {
     EXPECT_EQ(found().inversions, 0U);
     EXPECT_EQ(found().livelocks, 0U);
     EXPECT_EQ(found().standstills, 0U);
+    EXPECT_EQ(found().stuck_users, 0U);
     EXPECT_THAT(reports(), testing::IsEmpty());
   }
 

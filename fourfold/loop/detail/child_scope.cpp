@@ -32,12 +32,6 @@ exception_group::exception_group(std::vector<std::exception_ptr> exceptions)
 
 namespace detail {
 
-void child_scope::tell_of_join() const noexcept {
-  const observer_call call;
-  if (call.observer() != nullptr)
-    call.observer()->waits(opener_.party(), this, {.can_throw = false});
-}
-
 void child_scope::child_ended(const std::exception_ptr& failure, on_failure then) noexcept {
   if (failure && (then == on_failure::cancel_the_rest || is_interruption(failure)))
     fail(failure);

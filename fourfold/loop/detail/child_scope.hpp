@@ -59,21 +59,16 @@ class child_scope {
     void await_suspend(std::coroutine_handle<> awaiting) noexcept {
       scope_.joiner_ = this;
       suspend(awaiting);
-      if (waits_are_observed()) [[unlikely]]
-        scope_.tell_of_join();
+      // Nothing can be thrown there: the children must end first.
+      tell_wait_observer(&wait_observer::waits, context().party(), resource_id(&scope_), wait_terms{});
     }
-    void await_resume() {
-      end_observed();
-      leave();
-    }
+    void await_resume() { leave_observed(); }
     void cancel() noexcept override {}
 
    private:
     child_scope& scope_;
   };
 
-  /// Nothing can be thrown there: the children must end first.
-  void tell_of_join() const noexcept;
   void leave() noexcept {
     inside_ = false;
     scope_.leave(opener_);

@@ -1,19 +1,14 @@
 #include <fourfold/base/coroutine_context.hpp>
 #include <fourfold/base/errors.hpp>
-#include <fourfold/watch/detail/parked_threads.hpp>
 #include <fourfold/watch/detail/wait_graph.hpp>
 
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
-#include <system_error>
 
 namespace fourfold::detail {
 namespace {
@@ -34,15 +29,6 @@ struct thread_end {
   thread_end& operator=(const thread_end&) = delete;
 };
 
-/// Lack of memory costs knowledge and not the program: what was not noted is not found.
-template <class F>
-void as_memory_allows(F f) noexcept {
-  try {
-    f();
-  } catch (const std::bad_alloc&) { // NOLINT(bugprone-empty-catch)
-  }
-}
-
 } // namespace
 
 deadlock_detection::counts wait_graph::found() const {
@@ -56,6 +42,12 @@ void wait_graph::begins_to_observe() noexcept {
   resources_.clear();
   spinning_.clear();
   orders_ = {};
+  observes_ = true;
+}
+
+void wait_graph::ends_to_observe() noexcept {
+  const std::lock_guard guard(mutex_);
+  observes_ = false;
 }
 
 wait_graph::party& wait_graph::running_party() {
@@ -85,7 +77,7 @@ wait_graph::party& wait_graph::known(party_id who) {
 
 // ---- waits
 
-std::exception_ptr wait_graph::waits(party_id who, resource_id what, wait_terms terms) noexcept {
+void wait_graph::waits(party_id who, resource_id what, wait_terms terms) noexcept {
   std::string inversion;
   std::string circle_text;
   as_memory_allows([&] {
@@ -93,38 +85,65 @@ std::exception_ptr wait_graph::waits(party_id who, resource_id what, wait_terms 
     begin_to_watch();
     party& running = running_party();
     const auto at = resources_.find(what);
-    if (!terms.limited && at != resources_.end() && at->second.is_lock)
+    if (!terms.limited && at != resources_.end() && at->second.kind == resource_kind::lock)
       note_orders(this_party(), running, what, inversion);
-    known(who).wait = present_wait{what, terms.limited, clock::now(), call_stack::here()};
-    std::vector<party_id> visited;
-    std::vector<party_id> circle{who};
-    if (reach(who, who, visited, circle)) {
-      ++found_.deadlocks;
-      circle_text = describe_deadlock(circle);
-      for (const party_id one : circle) {
-        if (auto& wait = known(one).wait)
-          wait->reported = true;
-      }
-    }
+    known(who).wait = present_wait{what, terms, clock::now(), call_stack::here()};
+    const auto circle = circle_of(who);
+    if (!circle.empty() && !(watches() && is_doubtful(circle)))
+      circle_text = resolve(circle);
   });
   tell(inversion);
-  if (circle_text.empty())
-    return nullptr;
-  if (options_.action == on_deadlock::throw_error && terms.can_throw)
-    return exception_of<deadlock>(circle_text);
-  tell(circle_text);
-  if (options_.action == on_deadlock::abort)
-    std::abort();
-  return nullptr;
+  tell_of_deadlock(circle_text);
 }
 
-void wait_graph::goes_on(party_id who) noexcept {
+std::exception_ptr wait_graph::goes_on(party_id who) noexcept {
   const std::lock_guard guard(mutex_);
   const auto at = parties_.find(who);
   if (at == parties_.end())
-    return;
+    return nullptr;
+  std::exception_ptr refusal;
+  if (auto& wait = at->second.wait)
+    refusal = std::move(wait->refusal);
   at->second.wait.reset();
   at->second.cancelled = false;
+  return refusal;
+}
+
+std::string wait_graph::resolve(const std::vector<party_id>& circle) {
+  present_wait& last = *known(circle.front()).wait;
+  std::string text = describe_deadlock(circle);
+  if (options_.action == on_deadlock::throw_error && last.terms.parked != nullptr) {
+    auto refusal = exception_of<deadlock>(text);
+    if (!last.terms.parked->withdraw_from(*last.terms.place))
+      return {}; // a grant came first, so there was no circle
+    last.refusal = std::move(refusal);
+    last.terms.parked->set_decided();
+    last.terms.parked->reason = wake_reason::refused;
+    last.terms.parked->wake();
+    text.clear();
+  }
+  ++found_.deadlocks;
+  for (const party_id one : circle) {
+    if (auto& wait = known(one).wait)
+      wait->reported = true;
+  }
+  return text;
+}
+
+std::vector<party_id> wait_graph::circle_of(party_id who) const {
+  std::vector<party_id> visited;
+  std::vector<party_id> circle{who};
+  if (!reach(who, who, visited, circle))
+    circle.clear();
+  return circle;
+}
+
+bool wait_graph::is_doubtful(const std::vector<party_id>& circle) const {
+  if (circle.size() > 1)
+    return false;
+  const auto& wait = parties_.at(circle.front()).wait;
+  const auto what = resources_.find(wait->what);
+  return what != resources_.end() && what->second.kind == resource_kind::lock && !what->second.kept;
 }
 
 void wait_graph::loop_sleeps(bool begins) noexcept {
@@ -140,7 +159,7 @@ std::vector<party_id> wait_graph::successors(party_id who) const {
   if (at == parties_.end())
     return next;
   const party& p = at->second;
-  if (p.wait && !p.wait->limited && p.limits == 0 && !p.cancelled) {
+  if (p.wait && !p.wait->refusal && !p.wait->terms.limited && p.limits == 0 && !p.cancelled) {
     if (const auto what = resources_.find(p.wait->what); what != resources_.end())
       next = what->second.holders;
   }
@@ -188,13 +207,14 @@ void wait_graph::limit_changes(party_id who, int by) noexcept {
 
 // ---- what parties have
 
-void wait_graph::take(party& who, party_id id, resource_id what, bool is_lock) {
+void wait_graph::take(party& who, party_id id, resource_id what, resource_kind kind) {
   resource& taken = resources_[what];
-  taken.is_lock = is_lock;
+  taken.kind = kind;
   if (taken.passed_on)
     return;
   // Where a call begins tells nobody anything, and there are many.
-  who.has.push_back({what, is_lock, clock::now(), is_lock ? call_stack::here() : call_stack()});
+  who.has.push_back(
+      {what, kind, clock::now(), kind == resource_kind::lock ? call_stack::here() : call_stack()});
   taken.holders.push_back(id);
 }
 
@@ -208,7 +228,10 @@ void wait_graph::drop(resource_id what, party_id who) {
 void wait_graph::created(resource_id lock, std::source_location where) noexcept {
   as_memory_allows([&] {
     const std::lock_guard guard(mutex_);
-    resources_[lock] = {.is_lock = true, .passed_on = false, .created = where, .holders = {}};
+    resource made;
+    made.kind = resource_kind::lock;
+    made.created = where;
+    resources_[lock] = std::move(made);
   });
 }
 
@@ -220,7 +243,7 @@ void wait_graph::acquired(resource_id lock, lock_request how) noexcept {
     who.attempts.erase(lock);
     if (how == lock_request::waited)
       note_orders(this_party(), who, lock, inversion);
-    take(who, this_party(), lock, true);
+    take(who, this_party(), lock, resource_kind::lock);
   });
   tell(inversion);
 }
@@ -231,9 +254,27 @@ void wait_graph::releases(resource_id lock) noexcept {
   if (at == resources_.end() || at->second.holders.empty())
     return;
   const party_id holder = at->second.holders.front();
-  if (holder != this_party())
+  if (holder == this_party()) {
+    at->second.kept = true;
+  } else {
     at->second.passed_on = true;
+  }
   drop(lock, holder);
+}
+
+void wait_graph::uses(resource_id queue, queue_role role) noexcept {
+  as_memory_allows([&] {
+    const std::lock_guard guard(mutex_);
+    party& who = running_party();
+    who.uses.insert_or_assign(queue, role);
+    resource& used = resources_[queue];
+    used.kind = resource_kind::queue;
+    if (role == queue_role::joins)
+      return;
+    auto& users = (role == queue_role::puts ? used.putters : used.getters).users;
+    if (std::find(users.begin(), users.end(), this_party()) == users.end())
+      users.push_back(this_party());
+  });
 }
 
 void wait_graph::works_at(resource_id result, party_id who) noexcept {
@@ -248,7 +289,7 @@ void wait_graph::works_at(resource_id result, party_id who) noexcept {
       if (running != nullptr && limited)
         ++worker.limits;
     }
-    take(worker, who, result, false);
+    take(worker, who, result, resource_kind::result);
   });
 }
 
@@ -274,6 +315,15 @@ void wait_graph::gone(const void* address) noexcept {
       if (const auto what = resources_.find(one.what); what != resources_.end())
         std::erase(what->second.holders, address);
     }
+    for (const auto& [queue, role] : at->second.uses) {
+      const auto used = resources_.find(queue);
+      if (used == resources_.end())
+        continue;
+      for (queue_end* const end : {&used->second.putters, &used->second.getters}) {
+        if (std::erase(end->users, address) != 0)
+          end->open = true;
+      }
+    }
     parties_.erase(at);
   }
   if (const auto at = resources_.find(address); at != resources_.end()) {
@@ -281,15 +331,17 @@ void wait_graph::gone(const void* address) noexcept {
       drop(address, at->second.holders.front());
     resources_.erase(at);
   }
-  for (auto& [id, one] : parties_)
+  for (auto& [id, one] : parties_) {
     one.attempts.erase(address);
+    one.uses.erase(address);
+  }
   spinning_.erase(address);
   orders_.forget(address);
 }
 
 void wait_graph::note_orders(party_id id, const party& who, resource_id lock, std::string& report) {
   for (const possession& held : who.has) {
-    if (!held.is_lock || held.what == lock)
+    if (held.kind != resource_kind::lock || held.what == lock)
       continue;
     lock_order seen{.first = held.what, .second = lock};
     if (!orders_.knows(held.what, lock)) {
@@ -298,7 +350,7 @@ void wait_graph::note_orders(party_id id, const party& who, resource_id lock, st
       seen.second_at = call_stack::here();
     }
     for (const possession& other : who.has) {
-      if (other.is_lock && other.what != held.what)
+      if (other.kind == resource_kind::lock && other.what != held.what)
         seen.gates.push_back(other.what);
     }
     if (const auto circle = orders_.note(std::move(seen)); !circle.empty()) {
@@ -382,70 +434,6 @@ void wait_graph::progressed(resource_id what) noexcept {
   spinning_.erase(what);
 }
 
-// ---- standstill
-
-void wait_graph::begin_to_watch() {
-  if (watch_.joinable() || options_.look_every <= clock::duration::zero())
-    return;
-  // Signals are for the program's own threads.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    watch_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
-  } catch (const std::system_error&) { // NOLINT(bugprone-empty-catch)
-    // No room for a thread: the next wait tries again.
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-}
-
-void wait_graph::watch(const std::stop_token& stop) noexcept {
-  ::pthread_setname_np(::pthread_self(), "fourfold-watch");
-  std::mutex m;
-  std::condition_variable_any stopped;
-  std::unique_lock lock(m);
-  while (!stopped.wait_for(lock, stop, options_.look_every, [&] { return stop.stop_requested(); }))
-    as_memory_allows([&] { note_standstill(); });
-}
-
-std::vector<pid_t> wait_graph::sleeping_loops() const {
-  const std::lock_guard guard(mutex_);
-  std::vector<pid_t> threads;
-  for (const auto& [id, one] : parties_) {
-    if (one.loop_sleeps)
-      threads.push_back(one.number);
-  }
-  return threads;
-}
-
-void wait_graph::note_standstill() {
-  // Not under the mutex: who waits for that is not parked for ever.
-  if (!all_threads_are_parked([this] { return sleeping_loops(); }))
-    return;
-  std::string report;
-  {
-    const std::lock_guard guard(mutex_);
-    std::vector<party_id> waiting;
-    for (auto& [id, one] : parties_) {
-      if (!one.wait)
-        continue;
-      if (one.wait->reported)
-        return;
-      waiting.push_back(id);
-    }
-    if (waiting.empty())
-      return;
-    for (const party_id who : waiting)
-      parties_[who].wait->reported = true;
-    ++found_.standstills;
-    report = describe_standstill(waiting);
-  }
-  tell(report);
-  if (options_.action == on_deadlock::abort)
-    std::abort();
-}
-
 void wait_graph::tell(const std::string& report) const noexcept {
   if (report.empty())
     return;
@@ -454,6 +442,14 @@ void wait_graph::tell(const std::string& report) const noexcept {
   } else {
     std::fputs(report.c_str(), stderr);
   }
+}
+
+void wait_graph::tell_of_deadlock(const std::string& report) const noexcept {
+  if (report.empty())
+    return;
+  tell(report);
+  if (options_.action == on_deadlock::abort)
+    std::abort();
 }
 
 } // namespace fourfold::detail

@@ -56,12 +56,26 @@ std::string wait_graph::name_of_resource(resource_id what) const {
   const auto at = resources_.find(what);
   if (at == resources_.end())
     return "somebody's doing at " + address_text(what); // an event, a queue's other end, a promise
-  if (!at->second.is_lock)
+  if (at->second.kind == resource_kind::queue)
+    return "the queue " + address_text(what);
+  if (at->second.kind == resource_kind::result)
     return "the result " + address_text(what);
   std::string text = "mutex " + address_text(what);
   if (at->second.created)
     text += " (created at " + place_text(*at->second.created) + ")";
   return text;
+}
+
+std::string wait_graph::purpose_of(const party& waiting) {
+  const auto role = waiting.uses.find(waiting.wait->what);
+  if (role == waiting.uses.end())
+    return {};
+  switch (role->second) {
+  case queue_role::puts: return "room in ";
+  case queue_role::gets: return "an item of ";
+  case queue_role::joins: break;
+  }
+  return "the end of the work on ";
 }
 
 void wait_graph::describe_party(std::string& text, party_id who) const {
@@ -71,14 +85,15 @@ void wait_graph::describe_party(std::string& text, party_id who) const {
     return;
   const party& p = at->second;
   if (p.wait) {
-    text += "    waits for " + name_of_resource(p.wait->what) + ", " + since_text(p.wait->since) + ", at\n";
+    text += "    waits for " + purpose_of(p) + name_of_resource(p.wait->what) + ", " +
+            since_text(p.wait->since) + ", at\n";
     p.wait->at.describe(text, "      ");
   }
   const auto thread = parties_.find(p.thread);
   if (p.thread != who && thread != parties_.end() && thread->second.wait)
     text += "    cannot go on while its loop's thread is blocked: " + name_of(p.thread) + "\n";
   for (const possession& one : p.has) {
-    text += one.is_lock ? "    holds " : "    works at ";
+    text += one.kind == resource_kind::lock ? "    holds " : "    works at ";
     text += name_of_resource(one.what) + ", " + since_text(one.since) + ", taken at\n";
     one.at.describe(text, "      ");
   }
@@ -99,6 +114,17 @@ std::string wait_graph::describe_standstill(const std::vector<party_id>& waiting
       "fourfold: standstill: every thread of the program waits without a limit, so that nothing but a "
       "signal's handler could end any of it\n";
   for (const party_id who : waiting)
+    describe_party(text, who);
+  return text;
+}
+
+std::string wait_graph::describe_stuck_users(const std::vector<party_id>& stuck) const {
+  std::string text =
+      stuck.size() == 1 ? "fourfold: likely deadlock: one party waits for itself, and nobody else has used "
+                          "its queue so far\n"
+                        : "fourfold: likely deadlock: " + std::to_string(stuck.size()) +
+                              " parties wait for one another, and nobody else has used their queues so far\n";
+  for (const party_id who : stuck)
     describe_party(text, who);
   return text;
 }
