@@ -75,6 +75,8 @@ std::ptrdiff_t barrier::complete(std::unique_lock<small_lock> guard) noexcept {
       guard.lock();
     }
   } while (missing_ <= 0 && parties_ > 0);
+  if (parties_ == 0)
+    released.take_all(waiters_); // the rounds of those were complete before the last party dropped out
   completing_ = false;
   guard.unlock();
   released.wake_all();

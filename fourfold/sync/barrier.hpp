@@ -28,7 +28,7 @@ namespace fourfold {
 ///
 /// Cancellation-aware: yes, both forms. Resumes: a coroutine on its own loop. Threads: any. Destruction while
 /// somebody waits is misuse and aborts; who was let through may destroy it at once, if it was the last round for
-/// all. 88 bytes.
+/// all, and as with an `event`. 88 bytes.
 class barrier final : private parking_place {
  public:
   /// What is called by the last party of each round before it lets the others go on. It must not throw, nor use

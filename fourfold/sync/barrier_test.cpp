@@ -305,5 +305,23 @@ TEST(barrier_death_test, destruction_while_somebody_waits_aborts_with_a_sentence
       "a barrier was destroyed while somebody waits on it");
 }
 
+TEST(barrier, lets_through_who_came_before_the_last_party_dropped_out) {
+  std::atomic<bool> completing = false;
+  std::atomic<bool> go_on = false;
+  barrier b(1, [&]() noexcept {
+    completing = true;
+    while (!go_on)
+      std::this_thread::yield();
+  });
+  const std::jthread one([&] { b.arrive_and_wait(); });
+  while (!completing)
+    std::this_thread::yield();
+  const std::jthread more_than_parties([&] { b.arrive_and_wait(); });
+  while (b.waiting() != 1)
+    std::this_thread::yield();
+  b.arrive_and_drop();
+  go_on = true;
+}
+
 } // namespace
 } // namespace fourfold

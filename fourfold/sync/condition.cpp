@@ -1,7 +1,5 @@
 #include <fourfold/sync/condition.hpp>
 
-#include <utility>
-
 namespace fourfold {
 
 condition::wait_operation::wait_operation(condition& c, std::unique_lock<mutex>& lock)
@@ -16,15 +14,22 @@ bool condition::wait_operation::park(waiter& w) {
     const std::lock_guard guard(condition_->waiting_.lock);
     condition_->waiting_.waiters.push_back(w);
   }
-  lock_->release()->unlock();
+  try {
+    mutex_->unlock();
+  } catch (...) {
+    withdraw(w); // nobody can have notified it, since nobody had the mutex
+    throw;
+  }
+  lock_->release();
   return true;
 }
 
 bool condition::wait_operation::withdraw(waiter& w) noexcept {
   const std::lock_guard guard(condition_->waiting_.lock);
-  if (std::exchange(decided_, true))
+  if (w.is_decided())
     return false;
   w.unlink();
+  w.set_decided();
   return true;
 }
 
@@ -55,7 +60,7 @@ void condition::notify_one() noexcept {
     if (waiting_.waiters.empty())
       return;
     notified = &waiting_.waiters.pop_front();
-    operation_of(*notified).decided_ = true;
+    notified->set_decided();
   }
   operation_of(*notified).wake_with_mutex(*notified);
 }
@@ -64,7 +69,7 @@ void condition::notify_all() noexcept {
   intrusive_list<waiter> notified;
   {
     const std::lock_guard guard(waiting_.lock);
-    waiting_.waiters.for_each([](waiter& w) { operation_of(w).decided_ = true; });
+    waiting_.waiters.for_each([](waiter& w) { w.set_decided(); });
     notified.splice_back(waiting_.waiters);
   }
   while (!notified.empty()) {

@@ -30,8 +30,8 @@ namespace fourfold {
 ///
 /// Cancellation-aware: yes, both forms, until it is notified; then the wait succeeds. It still waits for the
 /// mutex, and that without a limit. Resumes: a coroutine on its own loop. Threads: any. Destruction while
-/// somebody waits is misuse and aborts; who was notified may destroy it at once, if it cannot be notified any
-/// more. 32 bytes.
+/// somebody waits is misuse and aborts; who was notified may destroy it at once, unless it can be notified once more
+/// or another one's wait may be cut short in that moment by its limit or from another thread. 32 bytes.
 class condition {
  public:
   condition() noexcept = default;
@@ -56,8 +56,7 @@ class condition {
   void notify_all() noexcept;
 
  private:
-  // One wait. It is its own parking place, which knows whether its end is decided: from then on the waiter may
-  // stand in the mutex's line.
+  // One wait. It is its own parking place, because once its end is decided, the waiter may stand in the mutex's line.
   class wait_operation : public parking_place {
    public:
     wait_operation(condition& c, std::unique_lock<mutex>& lock);
@@ -81,7 +80,6 @@ class condition {
     condition* condition_;
     std::unique_lock<mutex>* lock_;
     mutex* mutex_;
-    bool decided_ = false; // guarded by the condition's lock
   };
 
   // A coroutine must have the mutex before it is resumed, also to be told that it was cancelled.
@@ -95,12 +93,12 @@ class condition {
     void await_resume() {
       if (suspended_)
         operation_.result(reason);
-      leave();
+      leave_observed();
       if (cancelled_)
         throw_cancelled();
     }
     void cancel() noexcept override {
-      if (!operation_.withdraw(*this))
+      if (!withdraw_from(operation_))
         return;
       cancelled_ = true;
       operation_.wake_with_mutex(*this);

@@ -472,5 +472,49 @@ TEST(condition_death_test, destruction_while_somebody_waits_aborts_with_a_senten
       "a synchronisation object was destroyed while somebody waits on it");
 }
 
+TEST(condition, may_be_destroyed_by_who_was_notified_while_the_limit_of_another_one_passes) {
+  test::parking_threads threads;
+  mutex m;
+  auto c = std::make_unique<condition>();
+  bool done = false;
+  std::atomic<bool> limit_has_passed = false;
+  const std::jthread first = threads.start([&] {
+    std::unique_lock lock(m);
+    c->wait(lock, [&] { return done; });
+    c.reset();
+    while (!limit_has_passed)
+      std::this_thread::yield(); // with the mutex, for which the other one waits
+  });
+  threads.await_parked(1);
+  const auto limit = clock::now() + 50ms;
+  const std::jthread second = threads.start([&] {
+    std::unique_lock lock(m);
+    try {
+      c->wait(lock, limit);
+    } catch (const timed_out&) { // on a machine that is slow enough
+    }
+  });
+  threads.await_parked(2);
+  {
+    const std::scoped_lock guard(m);
+    done = true;
+    c->notify_all();
+  }
+  while (clock::now() < limit + 10ms)
+    std::this_thread::yield();
+  limit_has_passed = true;
+}
+
+TEST(condition, a_wait_with_a_lock_whose_mutex_is_not_locked_changes_nothing) {
+  mutex m;
+  condition c;
+  std::unique_lock lock(m);
+  m.unlock();
+  EXPECT_THROW(c.wait(lock), released_too_often);
+  EXPECT_TRUE(lock.owns_lock());
+  c.notify_one();
+  EXPECT_TRUE(m.try_lock()); // for the unlock at the end of the scope
+}
+
 } // namespace
 } // namespace fourfold

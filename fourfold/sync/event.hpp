@@ -14,7 +14,8 @@ namespace fourfold {
 ///   ready.wait(1s);  /  co_await ready.async_wait();        ready.set();
 ///
 /// Cancellation-aware: yes, both forms. Resumes: a coroutine on its own loop. Threads: any. Destruction while
-/// somebody waits is misuse and aborts; a waiter that was released may destroy it at once.
+/// somebody waits is misuse and aborts; a waiter that was released may destroy it at once,
+/// unless another one's wait may be cut short in that moment by its limit or from another thread.
 class event {
  public:
   explicit event(bool set = false) noexcept : set_(set) {}

@@ -1,4 +1,7 @@
 #include <fourfold/base/errors.hpp>
+#include <fourfold/loop/loop.hpp>
+#include <fourfold/loop/run.hpp>
+#include <fourfold/loop/task.hpp>
 #include <fourfold/loop/timeout.hpp>
 #include <fourfold/loop/waiting_test.hpp>
 #include <fourfold/sync/event.hpp>
@@ -178,6 +181,30 @@ TEST(event_death_test, destruction_while_somebody_waits_aborts_with_a_sentence) 
         list.waiters.push_back(w);
       },
       "fourfold: misuse: a synchronisation object was destroyed while somebody waits on it");
+}
+
+TEST(event, may_be_destroyed_by_one_task_that_it_let_through_before_another_one_is_cancelled) {
+  auto e = std::make_unique<event>();
+  future<void> second;
+  const auto destroy_and_cancel = [&]() -> task<> {
+    co_await e->async_wait();
+    e.reset();
+    second.cancel();
+  };
+  const auto wait_too = [&]() -> task<> { co_await e->async_wait(); };
+  const auto main = [&]() -> task<> {
+    auto first = spawn(destroy_and_cancel());
+    second = spawn(wait_too());
+    for (int i = 0; i < 5; ++i)
+      co_await yield();
+    e->set();
+    co_await first;
+    try {
+      co_await second;
+    } catch (const cancelled&) { // its wait was over, its task was not
+    }
+  };
+  run(main());
 }
 
 } // namespace

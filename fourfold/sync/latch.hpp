@@ -19,7 +19,7 @@ namespace fourfold {
 ///
 /// Cancellation-aware: yes, both forms; what was counted stays counted. Resumes: a coroutine on its own loop.
 /// Threads: any. Destruction while somebody waits is misuse and aborts; a waiter that was let through may
-/// destroy it at once. 8 bytes more than an `event`.
+/// destroy it as with an `event`. 8 bytes more than an `event`.
 class latch {
  public:
   /// `count` >= 0, std::invalid_argument otherwise; at 0 it is open from the beginning.

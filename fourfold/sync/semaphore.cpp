@@ -5,11 +5,10 @@
 
 namespace fourfold {
 
-semaphore::semaphore(std::ptrdiff_t initial, std::ptrdiff_t maximum)
-    : state_(static_cast<std::int64_t>(initial) * one_permit), maximum_(maximum) {
-  if (initial < 0 || maximum > unlimited || initial > maximum) {
+semaphore::semaphore(std::ptrdiff_t initial, std::ptrdiff_t maximum) : maximum_(maximum) {
+  if (initial < 0 || maximum > unlimited || initial > maximum)
     throw std::invalid_argument("semaphore: needs 0 <= initial <= maximum");
-  }
+  state_.store(static_cast<std::int64_t>(initial) * one_permit, std::memory_order_relaxed);
 }
 
 void semaphore::acquire(const wait_limit& limit) {

@@ -36,6 +36,7 @@ TEST(semaphore, gives_as_many_permits_as_it_has) {
 TEST(semaphore, refuses_numbers_that_cannot_be) {
   EXPECT_THROW(semaphore(-1), std::invalid_argument);
   EXPECT_THROW(semaphore(3, 2), std::invalid_argument);
+  EXPECT_THROW(semaphore(std::numeric_limits<std::ptrdiff_t>::max(), 2), std::invalid_argument);
   EXPECT_THROW(semaphore(0, std::numeric_limits<std::ptrdiff_t>::max()), std::invalid_argument);
   semaphore s(1, 4);
   EXPECT_THROW(s.release(0), released_too_often);
