@@ -112,6 +112,88 @@ TEST_P(fork_join, first_exception_is_thrown_and_the_rest_left_out) {
   EXPECT_EQ(fibonacci(pool, 10), 55) << "nothing of it is left";
 }
 
+TEST_P(fork_join, reduction_does_not_combine_what_a_failed_part_came_to) {
+  using number = std::shared_ptr<int>;
+  std::atomic<int> empty_ones = 0;
+  const auto add = [&](const number& a, const number& b) {
+    empty_ones += !a || !b;
+    return std::make_shared<int>((a ? *a : 0) + (b ? *b : 0));
+  };
+  const auto fail_early = [](int i) {
+    if (i == 3)
+      throw std::out_of_range("3");
+    return std::make_shared<int>(i);
+  };
+  EXPECT_THROW(static_cast<void>(fourfold::parallel_reduce(pool, 0, 1000, std::make_shared<int>(0), add,
+                                                           fail_early, {.grain = 10})),
+               std::out_of_range);
+  EXPECT_EQ(empty_ones, 0);
+}
+
+struct throws_at_a_copy {
+  static inline std::atomic<int> copies_left = 0;
+  int value = 0;
+  explicit throws_at_a_copy(int v) : value(v) {}
+  throws_at_a_copy(const throws_at_a_copy& other) : value(other.value) {
+    if (--copies_left == 0)
+      throw std::out_of_range("copy");
+  }
+  throws_at_a_copy& operator=(const throws_at_a_copy&) = default;
+};
+
+TEST_P(fork_join, reduction_throws_what_a_copy_throws) {
+  const auto add = [](const throws_at_a_copy& a, const throws_at_a_copy& b) {
+    return throws_at_a_copy(a.value + b.value);
+  };
+  const auto sum = [&] {
+    return fourfold::parallel_reduce(pool, 0, 100, throws_at_a_copy(0), add,
+                                     [](int i) { return throws_at_a_copy(i); }, {.grain = 50});
+  };
+  for (int n = 1; n < 40; ++n) {
+    throws_at_a_copy::copies_left = n;
+    try {
+      EXPECT_EQ(sum().value, 4950);
+    } catch (const std::out_of_range&) {
+    }
+  }
+}
+
+TEST_P(fork_join, a_thread_that_waits_for_its_part_runs_no_part_of_another_computation) {
+  std::atomic<bool> ended = false;
+  std::atomic<int> strange = 0;
+  const auto spin = [](std::chrono::microseconds time) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    while (std::chrono::steady_clock::now() < end) {
+    }
+  };
+  std::thread waiting([&] {
+    for (int round = 0; round < 2000; ++round) {
+      std::atomic<bool> taken = false;
+      const auto first = [&] {
+        taken = true;
+        spin(8us);
+      };
+      const auto second = [&] {
+        const auto end = std::chrono::steady_clock::now() + 50us;
+        while (!taken && std::chrono::steady_clock::now() < end) {
+        }
+      };
+      fourfold::parallel_invoke(pool, first, second);
+    }
+    ended = true;
+  });
+  const auto waiting_id = waiting.get_id();
+  while (!ended) {
+    const auto element = [&](int) {
+      strange += std::this_thread::get_id() == waiting_id;
+      spin(3us);
+    };
+    fourfold::parallel_for(pool, 0, 64, element, {.grain = 1});
+  }
+  waiting.join();
+  EXPECT_EQ(strange, 0);
+}
+
 TEST_P(fork_join, limits_end_it_and_what_is_complete_counts) {
   const auto wait_a_little = [](int) { std::this_thread::sleep_for(1ms); };
   EXPECT_THROW(fourfold::parallel_for(pool, 0, 1'000'000, wait_a_little, {.limit = 20ms, .grain = 1}),

@@ -26,7 +26,8 @@ struct thread_pool_options {
   unsigned threads = 0;
   /// Thread number i is named "name-i"; the name is shortened so that both fit in the kernel's 15 characters.
   std::string name = "pool";
-  /// How many threads may exist beyond `threads` to stand in for threads whose jobs are blocked.
+  /// How many threads may exist beyond `threads` to stand in for threads whose jobs are blocked; more than 65536 count as
+  /// 65536.
   unsigned max_spare_threads = 1000;
   /// A surplus thread ends after being idle for so long.
   clock::duration spare_idle_time = std::chrono::seconds(5);

@@ -1,7 +1,9 @@
 #include <fourfold/base/cancellation.hpp>
 #include <fourfold/base/errors.hpp>
+#include <fourfold/base/lost_error.hpp>
 #include <fourfold/base/sanitizers.hpp>
 #include <fourfold/sync/event.hpp>
+#include <fourfold/thread/parallel_invoke.hpp>
 #include <fourfold/thread/thread_pool.hpp>
 
 #include <gtest/gtest.h>
@@ -12,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -232,6 +235,55 @@ TEST(thread_pool_destructor_death, on_a_thread_of_the_pool_is_misuse) {
         same.submit([&pool] { pool.reset(); }).get();
       },
       "destroyed by one of its own jobs");
+}
+
+TEST(thread_pool_shutdown, ends_though_a_thread_from_outside_had_a_part_on_offer_when_it_began) {
+  for (int round = 0; round < 20; ++round) {
+    thread_pool pool({.threads = 1});
+    std::atomic<bool> inside = false;
+    std::jthread closer([&] {
+      while (!inside)
+        std::this_thread::yield();
+      EXPECT_NO_THROW(pool.shutdown(fourfold::pending::finish, 30s));
+    });
+    const auto until_it_is_closed = [&] {
+      inside = true;
+      try {
+        for (;;)
+          static_cast<void>(pool.submit([] {}));
+      } catch (const fourfold::pool_closed&) {
+      }
+    };
+    fourfold::parallel_invoke(pool, [] {}, until_it_is_closed);
+  }
+}
+
+TEST(thread_pool_shutdown, does_not_start_threads_without_end_whose_initialiser_fails) {
+  static std::atomic<int> failures;
+  failures = 0;
+  const auto before = fourfold::set_lost_error_handler(
+      [](const std::exception_ptr&, std::string_view) noexcept { ++failures; });
+  {
+    std::atomic<int> calls = 0;
+    thread_pool pool({.threads = 1, .initialise = [&] {
+                        if (++calls > 1)
+                          throw std::runtime_error("no second thread");
+                      }});
+    event started;
+    event go;
+    auto blocked = pool.submit([&] {
+      started.set();
+      go.wait();
+    });
+    started.wait();
+    auto queued = pool.submit([] {});
+    EXPECT_THROW(pool.shutdown(fourfold::pending::finish, 50ms), fourfold::timed_out);
+    go.set();
+    queued.get();
+  }
+  fourfold::set_lost_error_handler(before);
+  EXPECT_GE(failures, 1);
+  EXPECT_LE(failures, 10);
 }
 
 TEST(thread_pool_start, without_any_thread_throws_and_with_some_goes_on) {

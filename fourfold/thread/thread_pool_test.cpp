@@ -1,4 +1,5 @@
 #include <fourfold/base/cpu_count.hpp>
+#include <fourfold/base/errors.hpp>
 #include <fourfold/sync/event.hpp>
 #include <fourfold/thread/thread_pool.hpp>
 
@@ -6,6 +7,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <limits>
 #include <memory>
 #include <set>
 #include <stdexcept>
@@ -155,6 +157,58 @@ TEST(thread_pool, starves_nobody_when_jobs_submit_jobs_for_ever) {
     static_cast<void>(pool.submit(poll, std::ref(pool), std::cref(done), std::ref(finished)));
   }));
   finished.wait();
+}
+
+TEST(thread_pool, starves_nobody_whose_call_stands_with_a_thread_that_is_blocked) {
+  std::atomic<bool> done = false;
+  event finished;
+  event waits_for_its_call;
+  thread_pool pool({.threads = 1});
+  auto blocked = pool.submit([&] {
+    static_cast<void>(pool.submit([&] {
+      done = true;
+      waits_for_its_call.set();
+    }));
+    waits_for_its_call.wait();
+  });
+  // On the thread that stands in: for ever, unless that one call is run.
+  static_cast<void>(pool.submit(poll, std::ref(pool), std::cref(done), std::ref(finished)));
+  finished.wait();
+  blocked.get();
+}
+
+struct submits_at_its_end {
+  thread_pool* pool = nullptr;
+  std::atomic<bool>* was_refused = nullptr;
+  ~submits_at_its_end() {
+    if (pool == nullptr)
+      return;
+    try {
+      static_cast<void>(pool->submit([] {}));
+    } catch (const fourfold::pool_closed&) {
+      *was_refused = true;
+    }
+  }
+};
+
+TEST(thread_pool, refuses_what_is_submitted_while_a_thread_of_it_ends) {
+  std::atomic<bool> was_refused = false;
+  {
+    thread_pool pool({.threads = 1});
+    pool.submit([&] {
+          thread_local submits_at_its_end last;
+          last.pool = &pool;
+          last.was_refused = &was_refused;
+        })
+        .get();
+    pool.shutdown();
+  }
+  EXPECT_TRUE(was_refused);
+}
+
+TEST(thread_pool, takes_any_number_for_no_limit_of_spare_threads) {
+  thread_pool pool({.threads = 1, .max_spare_threads = std::numeric_limits<unsigned>::max() - 64});
+  EXPECT_EQ(pool.submit([] { return 1; }).get(), 1);
 }
 
 TEST(thread_pool, names_its_threads_within_the_kernels_limit) {

@@ -1,12 +1,15 @@
+#include <fourfold/base/sanitizers.hpp>
 #include <fourfold/sync/event.hpp>
 #include <fourfold/sync/mutex.hpp>
 #include <fourfold/sync/queue.hpp>
 #include <fourfold/thread/thread_pool.hpp>
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -82,6 +85,34 @@ TEST(thread_pool_waiting, with_a_time_limit_keeps_to_it_though_the_call_is_queue
     inner.get();
   });
   outer.get();
+}
+
+TEST(thread_pool_waiting, for_one_call_after_the_other_keeps_no_memory_of_them) {
+  if (fourfold::under_address_sanitizer || fourfold::under_thread_sanitizer)
+    GTEST_SKIP() << "the sanitizer has an allocator of its own";
+  thread_pool pool({.threads = 1});
+  auto growth = pool.submit([&] {
+    const auto before = static_cast<std::ptrdiff_t>(::mallinfo2().uordblks);
+    for (int i = 0; i < 10'000; ++i)
+      pool.submit([] {}).get();
+    return static_cast<std::ptrdiff_t>(::mallinfo2().uordblks) - before;
+  });
+  EXPECT_LT(growth.get(), 100'000);
+}
+
+TEST(thread_pool_waiting, for_a_call_that_is_submitted_while_the_pool_is_stopped_ends) {
+  for (int round = 0; round < 300; ++round) {
+    thread_pool pool({.threads = 1, .max_spare_threads = 0});
+    event inside;
+    auto submitting = pool.submit([&] {
+      inside.set();
+      for (;;)
+        pool.submit([] {}).get();
+    });
+    inside.wait();
+    ASSERT_NO_THROW(pool.stop(30s)) << round;
+    EXPECT_ANY_THROW(submitting.get());
+  }
 }
 
 TEST(thread_pool_waiting, for_an_event_that_a_queued_job_sets_ends) {

@@ -29,6 +29,15 @@ TEST(work_stealing_deque, gives_its_owner_the_newest_and_thieves_the_oldest) {
   EXPECT_EQ(d.steal(), nullptr);
 }
 
+TEST(work_stealing_deque, keeps_an_item_that_is_not_to_be_stolen) {
+  deque d;
+  int item = 0;
+  push(d, item);
+  EXPECT_EQ(d.steal_if([] { return false; }), nullptr);
+  EXPECT_EQ(d.steal_if([] { return true; }), &item);
+  EXPECT_EQ(d.steal_if([] { return true; }), nullptr);
+}
+
 TEST(work_stealing_deque, shows_a_batch_at_once_in_the_order_of_its_places) {
   deque d;
   int items[100];

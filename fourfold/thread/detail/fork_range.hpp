@@ -49,7 +49,7 @@ void run_range(fork_scope& scope, Work& work, std::size_t first, std::size_t las
 template <class Work>
 class range_part final : public fork_frame {
  public:
-  range_part(fork_scope& scope, Work&& state, std::size_t first, std::size_t last, stretch at_once) noexcept
+  range_part(fork_scope& scope, Work&& state, std::size_t first, std::size_t last, stretch at_once)
       : fork_frame(scope),
         scope_(scope),
         work(std::move(state)),
@@ -92,7 +92,10 @@ void run_range(fork_scope& scope, Work& work, std::size_t first, std::size_t las
         scope.fork(above);
         run_range(scope, work, first, middle, at_once);
         scope.join(above);
-        return work.absorb(above.work);
+        // What a part that threw came to is in no state to be combined with anything.
+        if (!scope.has_failed())
+          work.absorb(above.work);
+        return;
       }
       const std::size_t end = first + std::min(left, at_once.size());
       work.run(first, end);

@@ -114,8 +114,12 @@ void fork_scope::wait_for(fork_frame& part) noexcept {
         return;
       pause();
     }
+    // While it is not done, its thief has nothing on offer but what it has forked: the thief's deque was empty when it
+    // looked for work elsewhere. An item that is seen before the part is seen not to be done, and is then still there
+    // to be taken, is one of those.
     pool_worker* thief = part.thief_.load(std::memory_order_acquire);
-    if (pool_task* related = thief != nullptr ? thief->steal_fork() : nullptr) {
+    const auto goes_on = [&] { return !part.done(); };
+    if (pool_task* related = thief != nullptr ? thief->steal_fork_if(goes_on) : nullptr) {
       related->run_on(*here_.worker);
       end = clock::now() + help_time;
     }

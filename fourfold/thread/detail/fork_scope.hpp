@@ -89,6 +89,9 @@ class fork_scope {
     return leaves_out_slowly();
   }
 
+  /// Whether a part of this scope has failed that was joined, or ran on this thread.
+  [[nodiscard]] bool has_failed() const noexcept { return failed_.load(std::memory_order_relaxed); }
+
   /// A part threw. The first one counts, and the others that have not begun are left out.
   void fail(std::exception_ptr exception) noexcept;
 
@@ -99,8 +102,8 @@ class fork_scope {
       finish_incomplete();
   }
 
-  /// At the beginning of a pool's thread.
-  static void begin_on(pool_worker& worker) noexcept { here_.worker = &worker; }
+  /// At the beginning of a pool's thread; with null, at its end.
+  static void begin_on(pool_worker* worker) noexcept { here_.worker = worker; }
 
   /// The token that parts see as current_cancellation().
   [[nodiscard]] cancellation_token token() const noexcept { return root_->token_; }

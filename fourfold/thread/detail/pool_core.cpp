@@ -23,9 +23,13 @@ constexpr auto patience_step = std::chrono::microseconds(50);
 /// CPUs to help them there will hardly be.
 constexpr unsigned max_guests = 64;
 
+/// More threads of one process no kernel starts; so that a limit which means "none" does not overflow.
+constexpr unsigned most_threads = 1U << 16;
+
 thread_pool_options complete(thread_pool_options options) {
   if (options.threads == 0)
     options.threads = options.cpus.empty() ? cpu_count() : static_cast<unsigned>(options.cpus.size());
+  options.max_spare_threads = std::min(options.max_spare_threads, most_threads);
   return options;
 }
 
@@ -134,6 +138,8 @@ void pool_core::leave_guest(pool_worker& guest) noexcept {
   }
   // Calls may have come while this thread filled the place of one that could have been woken for them.
   notify_if_work();
+  // And what it had on offer may have been all that kept the pool from ending.
+  end_if_drained();
 }
 
 pool_worker& pool_core::vacant_worker() {
@@ -189,11 +195,12 @@ void pool_core::start_did_fail() noexcept {
   // While the thread that did not start was counted as a searcher, others may have relied on it.
   if (has_work())
     static_cast<void>(idle_.wake_one(idle_workers::starting::never));
+  // And that it did not sleep may have been all that kept the pool from ending.
+  static_cast<void>(try_to_end());
 }
 
 void pool_core::not_started(pool_worker& worker) noexcept {
   start_did_fail();
-  end_if_drained();
   retired(worker);
 }
 
@@ -258,15 +265,21 @@ bool pool_core::has_work() const noexcept {
 }
 
 void pool_core::end_if_drained() noexcept {
+  if (closing_.load(std::memory_order_seq_cst) && !try_to_end())
+    notify_if_work();
+}
+
+bool pool_core::try_to_end() noexcept {
   if (!closing_.load(std::memory_order_seq_cst))
-    return;
+    return false;
   // The ranked ones last: until the pool has ended, jobs put their own calls there.
   const auto close = [this] {
     return !has_work() && injection_.close_if_empty() && ranked_.close_if_empty();
   };
   if (!idle_.end_all_if_asleep(close))
-    return notify_if_work();
+    return false;
   ended_.set();
+  return true;
 }
 
 void pool_core::drop_stale(pool_job& job) noexcept {

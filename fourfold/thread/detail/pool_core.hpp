@@ -73,7 +73,8 @@ class pool_core {
     if (idle_.should_wake() && has_work())
       help();
   }
-  /// After falling asleep: ends the pool if it is to end and nothing is left.
+  /// After falling asleep, or leaving: ends the pool if it is to end and nothing is left; wakes somebody if
+  /// something is.
   void end_if_drained() noexcept;
   /// Drops an entry of the queue whose call somebody else has or had.
   void drop_stale(pool_job& job) noexcept;
@@ -89,6 +90,8 @@ class pool_core {
   /// Returns false when the pool has ended.
   [[nodiscard]] bool enqueue(pool_job& job, priority urgency, bool own);
   void help() noexcept;
+  /// Ends the pool if it is to end and nothing is left.
+  [[nodiscard]] bool try_to_end() noexcept;
   void start_did_fail() noexcept;
   void start_threads();
   void wait_until_prepared(unsigned threads);

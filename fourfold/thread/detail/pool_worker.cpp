@@ -31,6 +31,10 @@ void pool_worker::work() noexcept {
     task = find_task(surplus ? standing::asleep : standing::running);
   }
   cpu_time_.end();
+  // What destructors of thread-local objects do, this thread does as any other: its place may be another's by then.
+  current_ = nullptr;
+  set_this_thread_blocking_observer(nullptr);
+  fork_scope::begin_on(nullptr);
   if (retired_)
     core_.retired(*this);
 }
@@ -53,7 +57,7 @@ bool pool_worker::set_up_thread() noexcept {
     return false;
   current_ = this;
   set_this_thread_blocking_observer(this);
-  fork_scope::begin_on(*this);
+  fork_scope::begin_on(this);
   retired_ = false;
   cpu_time_.begin();
   return true;
@@ -127,6 +131,12 @@ pool_task* pool_worker::next_task() noexcept {
 
 pool_task* pool_worker::next_ordinary_task() noexcept {
   if (++tick_ % fairness_interval == 0) {
+    // What stands with a thread that sleeps or is blocked has nobody else to turn to it. Every second time, so that
+    // those two ways take turns.
+    if (tick_ % (2 * fairness_interval) == 0) {
+      if (pool_task* task = steal_from_others())
+        return task;
+    }
     if (pool_job* job = injected_.steal())
       return job;
     if (pool_job* job = take_injected())
@@ -212,6 +222,16 @@ void pool_worker::submit(pool_job& job) {
   spawned_.push(&job);
 }
 
+void pool_worker::forget_newest(pool_job& job) noexcept {
+  pool_job* newest = spawned_.pop();
+  if (newest == &job) {
+    job.drop_reference();
+  } else if (newest != nullptr) {
+    spawned_.push(newest); // there is room for what was there
+    core_.notify();        // who looked in that moment may have gone to sleep
+  }
+}
+
 bool pool_worker::push_fork(fork_frame& part) noexcept {
   try {
     forks_.reserve(1);
@@ -224,10 +244,16 @@ bool pool_worker::push_fork(fork_frame& part) noexcept {
 
 void pool_worker::run_here(pool_job& job) noexcept {
   const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-  if (here > stack_half_ && !core_.stopping() && job.claim()) {
-    const fork_isolation isolation(*this);
-    run_claimed(job);
+  if (core_.stopping()) {
+    // It may have been submitted too late to be found by who stops the pool.
+    job.cancel_if_queued();
+    return;
   }
+  if (here <= stack_half_ || !job.claim())
+    return;
+  forget_newest(job);
+  const fork_isolation isolation(*this);
+  run_claimed(job);
 }
 
 void pool_worker::about_to_block() noexcept {

@@ -57,6 +57,10 @@ class pool_worker final : public blocking_observer, public sleeper {
     return job != nullptr ? job : spawned_.steal();
   }
   [[nodiscard]] fork_frame* steal_fork() noexcept { return forks_.steal(); }
+  template <class F>
+  [[nodiscard]] fork_frame* steal_fork_if(F allowed) noexcept {
+    return forks_.steal_if(std::move(allowed));
+  }
   [[nodiscard]] bool has_work() const noexcept {
     return !injected_.empty() || !spawned_.empty() || !forks_.empty();
   }
@@ -89,6 +93,9 @@ class pool_worker final : public blocking_observer, public sleeper {
   pool_task* search() noexcept;
   order sleep() noexcept;
   void run_claimed(pool_job& job) noexcept;
+  /// Drops the entry of a call that was claimed, if it is the newest: a job that submits calls and waits for each would
+  /// leave one for each.
+  void forget_newest(pool_job& job) noexcept;
   /// False: the thread must not run calls.
   [[nodiscard]] bool set_up_thread() noexcept;
 

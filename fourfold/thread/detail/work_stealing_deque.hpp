@@ -91,6 +91,11 @@ class work_stealing_deque {
 
   /// Any thread: takes the oldest item, or null if there is none.
   T* steal() noexcept {
+    return steal_if([] { return true; });
+  }
+  /// The same, or null if `allowed()` is false; asked when it is known which item that is, and before it is taken.
+  template <class F>
+  T* steal_if(F allowed) noexcept {
     for (;;) {
       std::int64_t top = top_.load(std::memory_order_seq_cst);
       // Sequentially consistent with pop(); acquires what publish() released.
@@ -99,6 +104,8 @@ class work_stealing_deque {
         return nullptr;
       // Read before it is ours: if the slot has been reused meanwhile, top_ has moved and the exchange fails.
       T* item = ring_.load(std::memory_order_acquire)->at(top).load(std::memory_order_relaxed);
+      if (!allowed())
+        return nullptr;
       if (top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst, std::memory_order_relaxed))
         return item;
     }
