@@ -8,6 +8,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <thread>
 
 namespace fourfold::test {
 
@@ -44,6 +48,18 @@ class forked_child {
  private:
   pid_t pid_;
 };
+
+/// Waits until a child sleeps in the kernel.
+inline void wait_until_asleep(pid_t pid) {
+  for (;;) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    const auto name_end = text.rfind(')');
+    if (name_end == std::string::npos || text.compare(name_end, 3, ") S") == 0)
+      return;
+    std::this_thread::yield();
+  }
+}
 
 enum class step_result { killed, finished, not_allowed };
 

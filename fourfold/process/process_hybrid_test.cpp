@@ -1,12 +1,14 @@
 // Coroutines on workers' loops: their sockets and timers, and what cancellations and crashes do to them.
 
 #include <fourfold/base/errors.hpp>
+#include <fourfold/base/sanitizers.hpp>
 #include <fourfold/io/tcp.hpp>
 #include <fourfold/loop/run.hpp>
 #include <fourfold/loop/sleep.hpp>
 #include <fourfold/loop/task_group.hpp>
 #include <fourfold/loop/timeout.hpp>
 #include <fourfold/process/process_pool.hpp>
+#include <fourfold/process/shared_value.hpp>
 #include <fourfold/sync/event.hpp>
 
 #include <gtest/gtest.h>
@@ -182,6 +184,44 @@ TEST(process_hybrid, a_crash_fails_the_coroutines_of_that_worker_and_only_those)
   EXPECT_EQ(failed, 10); // they were spread evenly
   EXPECT_EQ(cancelled_ones, 10);
   EXPECT_EQ(pool.submit(ask, server.port(), "still there?").get(30s), "still there?");
+}
+
+task<std::string> large_after_counting(shared_value<int> begun) {
+  ++*begun.lock();
+  co_await yield();
+  co_return std::string(70'000, 'a');
+}
+
+TEST(process_hybrid, coroutines_go_on_though_nobody_takes_their_large_results) {
+  shared_value<int> begun(0);
+  process_pool pool({.workers = 1});
+  std::vector<future<std::string>> results;
+  for (int i = 0; i < 600; ++i)
+    results.push_back(pool.submit(large_after_counting, begun));
+  for (const auto end = clock::now() + 50s; begun.get() < 600 && clock::now() < end;)
+    std::this_thread::yield();
+  EXPECT_EQ(begun.get(), 600);
+  for (auto& result : results)
+    EXPECT_EQ(result.get(60s).size(), 70'000U);
+}
+
+task<std::size_t> size_of(std::vector<char> bytes) { co_return bytes.size(); }
+task<int> until_set(shared_value<int> go) {
+  while (go.get() == 0)
+    co_await sleep(1ms);
+  co_return 7;
+}
+
+TEST(process_hybrid, an_argument_that_there_is_no_memory_for_fails_that_call_alone) {
+  if (under_address_sanitizer || under_thread_sanitizer)
+    GTEST_SKIP() << "a sanitizer's allocator ends the process where others throw";
+  shared_value<int> go(0);
+  process_pool pool({.workers = 1, .sandbox = sandbox_options{.memory_bytes = 64 << 20}});
+  auto other = pool.submit(until_set, go);
+  auto large = pool.submit(size_of, std::vector<char>(200 << 20));
+  EXPECT_ANY_THROW(large.get(60s));
+  go.set(1);
+  EXPECT_EQ(other.get(60s), 7);
 }
 
 } // namespace

@@ -130,8 +130,8 @@ void process_mutex::wait(const wait_limit& limit, last_holder& last) {
       return;
     detail::pause();
   }
-  // A request that comes between the look at it and the sleep wakes nobody, so a wait that can be cancelled
-  // looks again.
+  // A wake-up can be lost: who was woken may be killed, or reach its limit, before it has the lock, while somebody who
+  // never slept has it. And a request for cancellation that comes between the look at it and the sleep wakes nobody.
   constexpr auto look_again = std::chrono::milliseconds(50);
   for (;;) {
     if (try_lock(last)) {
@@ -152,8 +152,7 @@ void process_mutex::wait(const wait_limit& limit, last_holder& last) {
         !word_.compare_exchange_weak(seen, seen | FUTEX_WAITERS, std::memory_order_relaxed)) {
       continue;
     }
-    const auto until =
-        limit.token.can_be_cancelled() ? std::min(limit.deadline, clock::now() + look_again) : limit.deadline;
+    const auto until = std::min(limit.deadline, clock::now() + look_again);
     static_cast<void>(detail::wait_across_processes(word_, seen | FUTEX_WAITERS, until));
   }
 }

@@ -1,6 +1,7 @@
 #include <fourfold/base/errors.hpp>
 #include <fourfold/base/waiter.hpp>
 #include <fourfold/loop/async_descriptor.hpp>
+#include <fourfold/loop/sleep.hpp>
 #include <fourfold/process/detail/shared_memory.hpp>
 #include <fourfold/process/detail/system_call.hpp>
 #include <fourfold/process/detail/worker_channel.hpp>
@@ -123,13 +124,21 @@ std::pair<process_pipe, process_pipe> process_pipe::make() {
 
 void process_pipe::send_bytes(byte_buffer message, const wait_limit& limit) {
   const outgoing packet(message);
-  while (!packet.try_send(socket_->fd()))
+  for (bool has_waited = false; !packet.try_send(socket_->fd()); has_waited = true) {
+    if (limit.deadline != never && clock::now() >= limit.deadline)
+      throw timed_out();
+    // There is room, but too many descriptors are in flight, or memory is short: of their end nothing tells.
+    if (has_waited)
+      ::poll(nullptr, 0, 1);
     wait_for(socket_->fd(), POLLOUT, limit);
+  }
 }
 
 task<> process_pipe::async_send_bytes(byte_buffer message) {
   const outgoing packet(message);
-  while (!packet.try_send(socket_->fd())) {
+  for (bool has_waited = false; !packet.try_send(socket_->fd()); has_waited = true) {
+    if (has_waited)
+      co_await sleep(std::chrono::milliseconds(1));
     // The loop waits for descriptors to be readable; one of epoll is, when what it watches is ready.
     unique_fd writable(checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1"));
     epoll_event event{};

@@ -10,12 +10,17 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <thread>
 #include <utility>
@@ -247,6 +252,78 @@ TEST(process_pool_cases, large_results_that_nobody_takes_do_not_keep_it_from_end
   }
   EXPECT_TRUE(kept.ready());
   EXPECT_EQ(kept.get().size(), 1'000'000U);
+}
+
+std::size_t size_of(const std::vector<char>& bytes) { return bytes.size(); }
+
+/// Sends descriptors of its own into a socket that nobody reads, until the kernel lets this user have no more in flight.
+class descriptors_in_flight {
+ public:
+  descriptors_in_flight() {
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends_.data()) != 0)
+      std::_Exit(2);
+    char byte = 0;
+    iovec part{.iov_base = &byte, .iov_len = 1};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), ends_.data(), sizeof(int));
+    while (::sendmsg(ends_[0], &message, MSG_DONTWAIT) >= 0) {
+    }
+    refused_ = errno == ETOOMANYREFS;
+  }
+  ~descriptors_in_flight() {
+    char byte = 0;
+    while (::recv(ends_[1], &byte, 1, MSG_DONTWAIT) == 1) {
+    }
+    ::close(ends_[0]);
+    ::close(ends_[1]);
+  }
+  descriptors_in_flight(const descriptors_in_flight&) = delete;
+  descriptors_in_flight& operator=(const descriptors_in_flight&) = delete;
+  [[nodiscard]] bool refused() const noexcept { return refused_; }
+
+ private:
+  std::array<int, 2> ends_{};
+  bool refused_ = false;
+};
+
+TEST(process_pool_cases_death_test, calls_whose_descriptors_were_refused_for_a_while_are_run) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto submit_while_refused = [] {
+    // The kernel sets root no such limit.
+    if (::getuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0))
+      std::_Exit(77);
+    process_pool pool({.workers = 1});
+    if (pool.submit(size_of, std::vector<char>(100'000)).get(30s) != 100'000)
+      std::_Exit(3);
+    rlimit few{};
+    ::getrlimit(RLIMIT_NOFILE, &few);
+    few.rlim_cur = 100;
+    ::setrlimit(RLIMIT_NOFILE, &few);
+    future<std::size_t> large;
+    future<std::size_t> later;
+    {
+      const descriptors_in_flight too_many;
+      if (!too_many.refused())
+        std::_Exit(77);
+      large = pool.submit(size_of, std::vector<char>(100'000));
+      later = pool.submit(size_of, std::vector<char>(10));
+      static_cast<void>(pool.statistics()); // nobody holds the pool's lock meanwhile
+    }
+    std::_Exit(large.get(30s) == 100'000 && later.get(30s) == 10 ? 0 : 4);
+  };
+  const auto done_or_impossible = [](int status) {
+    return WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77);
+  };
+  EXPECT_EXIT(submit_while_refused(), done_or_impossible, "");
 }
 
 } // namespace

@@ -205,6 +205,17 @@ TEST(ring, only_revoked_messages_are_nothing_to_read_and_give_their_room_back) {
   }
 }
 
+TEST(ring, a_revoked_message_is_garbage_where_nobody_takes_any_back) {
+  whole_ring ring;
+  message_header header;
+  byte_buffer payload;
+  const std::uint64_t position = ring.writer.position();
+  ASSERT_TRUE(write(ring.writer, 0, 10));
+  ASSERT_TRUE(ring.writer.revoke(position));
+  EXPECT_THROW(static_cast<void>(ring.reader.read(header, payload, ring_reader::revoked::is_corrupt)),
+               ring_corrupted);
+}
+
 TEST(ring, a_position_whose_room_holds_a_later_message_still_counts_as_taken) {
   whole_ring ring;
   message_header header;

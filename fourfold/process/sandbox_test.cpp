@@ -10,10 +10,12 @@
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +24,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -54,6 +57,54 @@ std::string read_file(const std::string& path) {
 }
 int try_to_remove(const std::string& path) { return ::unlink(path.c_str()) == 0 ? 0 : errno; }
 int try_to_kill(pid_t pid) { return ::kill(pid, 0) == 0 ? 0 : errno; }
+/// The kernel signals the owner of a file when something happens there.
+int try_to_have_signalled(pid_t pid) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0)
+    return -1;
+  if (::fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0)
+    return -2; // that much is allowed
+  if (::fcntl(ends[0], F_SETFL, O_NONBLOCK | O_ASYNC) == 0)
+    return -3;
+  return ::fcntl(ends[0], F_SETOWN, pid) == 0 ? 0 : errno;
+}
+
+/// The eventfds that this process has.
+std::vector<int> all_bells() {
+  std::vector<int> bells;
+  for (int fd = 3; fd < 64; ++fd) {
+    struct stat status{};
+    const std::uint64_t nothing = 0;
+    if (::fstat(fd, &status) == 0 && (status.st_mode & S_IFMT) == 0 &&
+        ::write(fd, &nothing, sizeof nothing) == static_cast<ssize_t>(sizeof nothing))
+      bells.push_back(fd);
+  }
+  return bells;
+}
+void fill_bells() {
+  const auto bells = all_bells();
+  for (const int bell : bells)
+    ::fcntl(bell, F_SETFL, 0); // to block who rings it
+  for (;;) {
+    for (const int bell : bells) {
+      pollfd writable{.fd = bell, .events = POLLOUT, .revents = 0};
+      const std::uint64_t most = 0xffff'ffff'ffff'fffeULL;
+      if (::poll(&writable, 1, 0) > 0 && (writable.revents & POLLOUT) != 0)
+        static_cast<void>(!::write(bell, &most, sizeof most));
+    }
+  }
+}
+void take_bells() {
+  const auto bells = all_bells();
+  for (;;) {
+    for (const int bell : bells) {
+      pollfd rung{.fd = bell, .events = POLLIN, .revents = 0};
+      std::uint64_t count = 0;
+      if (::poll(&rung, 1, 0) > 0 && (rung.revents & POLLIN) != 0)
+        static_cast<void>(!::read(bell, &count, sizeof count));
+    }
+  }
+}
 void make_socket() { ::socket(AF_INET, SOCK_STREAM, 0); }
 void execute() { ::execl("/bin/true", "true", nullptr); }
 void fork_once() {
@@ -231,6 +282,30 @@ TEST_F(sandbox, a_crash_is_still_reported_as_what_it_is) {
 TEST_F(sandbox, signals_to_others_are_denied) {
   process_pool pool({.workers = 1, .sandbox = sandbox_options{}});
   EXPECT_EQ(pool.submit(try_to_kill, ::getpid()).get(60s), EPERM);
+}
+
+TEST_F(sandbox, so_are_those_that_the_kernel_sends_for_a_file) {
+  process_pool pool({.workers = 1, .sandbox = sandbox_options{}});
+  EXPECT_EQ(pool.submit(try_to_have_signalled, ::getpid()).get(60s), EPERM);
+}
+
+TEST_F(sandbox, a_worker_that_fills_or_takes_what_wakes_others_stops_nobody_else) {
+  for (const auto act : {fill_bells, take_bells}) {
+    process_pool pool({.workers = 3, .sandbox = sandbox_options{}});
+    EXPECT_EQ(pool.submit(add, 1, 2).get(60s), 3);
+    auto bad = pool.submit(act);
+    std::vector<future<int>> others;
+    for (int i = 0; i < 20; ++i) {
+      others.push_back(pool.submit({.time_limit = 50s}, add, i, 1));
+      if (i % 2 == 0) {
+        EXPECT_EQ(others.back().get(60s), i + 1);
+      }
+    }
+    for (int i = 1; i < 20; i += 2)
+      EXPECT_EQ(others[static_cast<std::size_t>(i)].get(60s), i + 1);
+    pool.stop();
+    EXPECT_ANY_THROW(bad.get(60s));
+  }
 }
 
 TEST_F(sandbox, too_much_memory_is_a_bad_alloc) {

@@ -1,4 +1,5 @@
 #include <fourfold/base/errors.hpp>
+#include <fourfold/base/sanitizers.hpp>
 #include <fourfold/process/killed_child_test.hpp>
 #include <fourfold/process/process_pool.hpp>
 #include <fourfold/process/shared_memory.hpp>
@@ -8,11 +9,13 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <numeric>
@@ -272,6 +275,27 @@ TEST(shared_vector, is_gone_with_the_worker_that_died_with_it) {
   EXPECT_THROW(pool.submit(die, std::move(v)).get(60s), worker_died);
   auto add = [](int a) { return a + 1; };
   EXPECT_EQ(pool.submit(add, 1).get(60s), 2);
+}
+
+TEST(shared_memory_death_test, that_cannot_be_mapped_leaves_nothing_under_its_name) {
+  if (under_address_sanitizer || under_thread_sanitizer)
+    GTEST_SKIP() << "the sanitizer itself needs the address space that this test takes away";
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto create_too_much = [] {
+    const std::string name = "fourfold-test-unmapped-" + std::to_string(::getpid());
+    rlimit before{};
+    ::getrlimit(RLIMIT_AS, &before);
+    const rlimit little{256 << 20, before.rlim_max};
+    ::setrlimit(RLIMIT_AS, &little);
+    try {
+      static_cast<void>(shared_memory::create(name, 300 << 20));
+      std::_Exit(1);
+    } catch (const std::exception&) {
+    }
+    ::setrlimit(RLIMIT_AS, &before);
+    std::_Exit(shared_memory::open_or_create(name, 4096).size() == 4096 ? 0 : 2);
+  };
+  EXPECT_EXIT(create_too_much(), testing::ExitedWithCode(0), "");
 }
 
 } // namespace

@@ -106,6 +106,26 @@ TEST(shared_value, hands_the_lock_of_a_dead_holder_to_a_waiter) {
   waiter.join();
 }
 
+TEST(shared_value, a_waiter_that_is_killed_takes_no_wake_up_with_it) {
+  for (int round = 0; round < 5; ++round) {
+    shared_value<long> value(0);
+    const auto increment = [&] { ++*value.lock(); };
+    std::optional<forked_child> first;
+    std::optional<forked_child> second;
+    {
+      const auto guard = value.lock();
+      first.emplace(increment);
+      test::wait_until_asleep(first->pid());
+      second.emplace(increment);
+      test::wait_until_asleep(second->pid());
+      ::kill(first->pid(), SIGKILL);
+    } // mostly wakes the first one, which does not get to take the lock
+    first->kill();
+    EXPECT_EQ(second->wait(), 0);
+    EXPECT_GE(value.get(), 1);
+  }
+}
+
 TEST(shared_value, gives_up_the_lock_at_the_time_limit_and_when_cancelled) {
   shared_value<long> value(0);
   cancellation_source source;

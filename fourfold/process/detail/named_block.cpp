@@ -150,9 +150,10 @@ std::shared_ptr<memory_block> named_block(std::string_view name, std::size_t siz
       continue;
     }
     // From here on the name is ours alone, until the mark.
-    shared_mapping mapping = map_segment(segment, whole(size));
+    shared_mapping mapping;
     found_block found;
     try {
+      mapping = map_segment(segment, whole(size));
       found = find(name);
       if (found.segment < 0)
         set_aside(mapping);

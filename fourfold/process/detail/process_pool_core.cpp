@@ -70,7 +70,10 @@ void process_pool_core::recount_ahead() noexcept {
 }
 
 bool process_pool_core::hand_to(worker_slot& slot, process_call& call) {
-  if (!slot.assign(call))
+  const bool assigned = slot.assign(call);
+  if (slot.was_refused_descriptors())
+    hand_out_soon();
+  if (!assigned)
     return false;
   if (call.has_deadline)
     begin_limits(call);
@@ -121,6 +124,13 @@ void process_pool_core::give_room_back(process_call& call) noexcept {
 }
 
 void process_pool_core::hand_out(wake_list& to_wake) {
+  if (hand_out_at_ <= clock::now()) {
+    hand_out_at_ = never;
+    for (worker_slot& slot : slots_) {
+      if (!slot.send_owed())
+        hand_out_soon();
+    }
+  }
   bool functions = true;
   bool coroutines = true;
   while (process_call* call = queue_.first(functions, coroutines)) {
@@ -421,12 +431,15 @@ void process_pool_core::ensure_service() noexcept {
 }
 
 void process_pool_core::sleep_as_driver(clock::time_point deadline) noexcept {
+  if (options_.sandbox)
+    deadline = std::min(deadline, clock::now() + look_at_sandboxed);
   if (deadline != never) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now()).count();
     pollfd bell{.fd = driver_bell_.get(), .events = POLLIN, .revents = 0};
     if (::poll(&bell, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000))) <= 0)
       return;
   }
+  // In a pool with a sandbox this does not wait: what has rung may have been taken meanwhile.
   std::uint64_t count = 0;
   [[maybe_unused]] const ssize_t size = ::read(driver_bell_.get(), &count, sizeof count);
 }

@@ -26,6 +26,10 @@
 
 namespace fourfold::detail {
 
+/// How often a pool with a sandbox looks though nobody has rung: a worker may act with intent, and take what others have
+/// rung.
+constexpr auto look_at_sandboxed = std::chrono::milliseconds(100);
+
 /// What a process pool is. Two guards:
 ///
 /// - `lock_`, for a few instructions at a time: the queue, the books of who holds what, and writing into call
@@ -105,6 +109,7 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   bool tell(process_call& call, wake_list& to_wake) noexcept;
   void begin_limits(process_call& call) noexcept;
   void wake_at(process_call& call, clock::time_point time) noexcept;
+  void hand_out_soon() noexcept;
   void enforce_limits();
   void enforce(process_call& call, clock::time_point now, wake_list& to_wake) noexcept;
 
@@ -154,7 +159,7 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   void end_workers();
 
   process_pool_options options_;
-  unique_fd driver_bell_;  // eventfd, blocking
+  unique_fd driver_bell_;  // eventfd, blocking but in a pool with a sandbox
   unique_fd service_bell_; // eventfd, non-blocking
   std::optional<template_process> template_;
   unique_fd setup_; // of each worker; none if there is nothing to set up
@@ -168,6 +173,8 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   call_deadlines deadlines_;
   /// When the service thread looks at the deadlines next.
   clock::time_point armed_for_ = never;
+  // When calls are to be handed out though nothing has happened: what kept one from it passes without a sign.
+  clock::time_point hand_out_at_ = never;
   /// What becomes of the statistics of each worker when another process takes its place.
   std::vector<process_worker_statistics> places_;
   bool closed_ = false;

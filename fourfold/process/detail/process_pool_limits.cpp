@@ -12,6 +12,8 @@ namespace {
 
 // When a ring had no room for a message, and somebody must try again.
 constexpr auto next_try = std::chrono::milliseconds(10);
+// How soon descriptors are sent again that were refused because too many are in flight.
+constexpr auto refused_again_after = std::chrono::milliseconds(5);
 // How long to wait before another try, when the system gave no process or no descriptor.
 constexpr auto retry_interval = std::chrono::milliseconds(100);
 // How long before a worker's last call its successor is started: longer than a start takes.
@@ -44,6 +46,12 @@ void process_pool_core::wake_at(process_call& call, clock::time_point time) noex
     ring_bell(service_bell_.get());
 }
 
+void process_pool_core::hand_out_soon() noexcept {
+  hand_out_at_ = clock::now() + refused_again_after;
+  if (hand_out_at_ < armed_for_)
+    ring_bell(service_bell_.get());
+}
+
 void process_pool_core::begin_limits(process_call& call) noexcept {
   call.since = clock::now();
   call.limit_told = false;
@@ -59,6 +67,9 @@ int process_pool_core::time_to_sleep() {
   armed_for_ = deadlines_.earliest();
   if (slot_missing_)
     armed_for_ = std::min(armed_for_, clock::now() + retry_interval);
+  armed_for_ = std::min(armed_for_, hand_out_at_);
+  if (options_.sandbox)
+    armed_for_ = std::min(armed_for_, clock::now() + look_at_sandboxed);
   if (armed_for_ == never)
     return -1;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(armed_for_ - clock::now()).count();
@@ -148,7 +159,7 @@ worker_slot& process_pool_core::spare_slot() {
       return slot;
   }
   return slots_.emplace_back(static_cast<std::uint32_t>(slots_.size()), driver_bell_.get(),
-                             service_bell_.get());
+                             service_bell_.get(), options_.sandbox.has_value());
 }
 
 void process_pool_core::want_recycling() noexcept {

@@ -63,7 +63,7 @@ class signals_blocked {
 
 process_pool_core::process_pool_core(process_pool_options options)
     : options_(std::move(options)),
-      driver_bell_(checked(::eventfd(0, EFD_CLOEXEC), "eventfd")),
+      driver_bell_(make_bell(options_.sandbox.has_value())),
       service_bell_(checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
       spin_(std::chrono::microseconds(cpu_count() > 1 ? options_.spin_microseconds : 0)) {
   if (options_.coroutines_per_worker == 0)
@@ -83,7 +83,7 @@ process_pool_core::process_pool_core(process_pool_options options)
     places_.push_back({.name = name_of(i)});
   template_.emplace();
   for (unsigned i = 0; i < workers; ++i)
-    slots_.emplace_back(i, driver_bell_.get(), service_bell_.get());
+    slots_.emplace_back(i, driver_bell_.get(), service_bell_.get(), options_.sandbox.has_value());
   for (worker_slot& slot : slots_) {
     slot.set_place(slot.index());
     slot.set_duty(worker_slot::duty::serving);
@@ -97,8 +97,15 @@ process_pool_core::process_pool_core(process_pool_options options)
     });
   }
   // The service reads the template's answers meanwhile; with hundreds of workers the sockets would fill up.
-  for (unsigned i = 0; i < workers; ++i)
-    start_worker(slots_[i]);
+  try {
+    for (unsigned i = 0; i < workers; ++i)
+      start_worker(slots_[i]);
+  } catch (...) {
+    stopping_.store(true);
+    ring_bell(service_bell_.get());
+    service_.join();
+    throw;
+  }
 }
 
 process_pool_core::~process_pool_core() = default;
@@ -323,11 +330,13 @@ void process_pool_core::serve() {
     std::uint64_t count = 0;
     if (watched[0].revents != 0)
       static_cast<void>(!::read(service_bell_.get(), &count, sizeof count));
-    if (queued_.load() != 0) {
+    {
       // A worker rings also when it has made room for calls; a driver that has the pump sleeps on.
       const std::lock_guard guard(lock_);
-      wake_list to_wake(*this);
-      hand_out(to_wake);
+      if (queued_.load() != 0 || hand_out_at_ != never) {
+        wake_list to_wake(*this);
+        hand_out(to_wake);
+      }
     }
     if (limited_.load() != 0)
       enforce_limits();

@@ -67,7 +67,7 @@ bool ring_writer::was_taken(std::uint64_t position) const noexcept {
          word != static_cast<std::uint32_t>(claim::revoked);
 }
 
-bool ring_reader::read(message_header& header, byte_buffer& payload) {
+bool ring_reader::read(message_header& header, byte_buffer& payload, revoked message) {
   for (;;) {
     // Acquire: pairs with the publishing store in write().
     const std::uint64_t available = counters_->written.load(std::memory_order_acquire) - position_;
@@ -78,6 +78,8 @@ bool ring_reader::read(message_header& header, byte_buffer& payload) {
     auto expected = static_cast<std::uint32_t>(claim::offered);
     const bool claimed = claim_at(position_).compare_exchange_strong(
         expected, static_cast<std::uint32_t>(claim::taken), std::memory_order_relaxed);
+    if (!claimed && message == revoked::is_corrupt)
+      throw ring_corrupted("a ring holds a message that was taken back where nobody takes any back");
     copy_out(position_ + sizeof(std::uint64_t), std::as_writable_bytes(std::span(&header, 1)));
     if (room_of(header.size) > available)
       throw ring_corrupted("a ring holds a message longer than its bytes");

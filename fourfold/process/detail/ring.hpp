@@ -86,9 +86,11 @@ class ring_reader : public ring_end {
 
   /// Whether a message stands there; sequentially consistent, for the sleep protocol.
   [[nodiscard]] bool empty() const noexcept { return counters_->written.load() == position_; }
+  enum class revoked : bool { is_skipped, is_corrupt };
   /// Claims and reads the next message, its payload into `payload`; false if there is none. Throws
   /// ring_corrupted.
-  [[nodiscard]] bool read(message_header& header, byte_buffer& payload);
+  [[nodiscard]] bool read(message_header& header, byte_buffer& payload,
+                          revoked message = revoked::is_skipped);
 };
 
 } // namespace fourfold::detail

@@ -1,5 +1,6 @@
 #include <fourfold/process/detail/seccomp_filter.hpp>
 
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -86,7 +87,6 @@ constexpr std::array harmless{
     SYS_flock,
     SYS_dup,
     SYS_dup3,
-    SYS_fcntl,
     SYS_pipe2,
     SYS_getdents64,
     SYS_fadvise64,
@@ -290,6 +290,25 @@ class filter_writer {
     }
     finish(otherwise);
   }
+  /// fcntl: without the commands by which the kernel sends signals to others. Flags only with O_NONBLOCK, which is never
+  /// cleared: a bell of the pool is a file that its workers share.
+  void allow_file_control(std::uint32_t otherwise) {
+    static constexpr std::array<std::uint32_t, 14> allowed{
+        F_DUPFD,  F_DUPFD_CLOEXEC, F_GETFD,     F_SETFD,      F_GETFL,     F_GETLK,     F_SETLK,
+        F_SETLKW, F_OFD_GETLK,     F_OFD_SETLK, F_OFD_SETLKW, F_ADD_SEALS, F_GET_SEALS, F_GETPIPE_SZ};
+    unless_equal(SYS_fcntl, static_cast<std::uint8_t>(7 + 2 * allowed.size()));
+    load_argument(1);
+    for (const std::uint32_t command : allowed) {
+      unless_equal(command, 1);
+      finish(SECCOMP_RET_ALLOW);
+    }
+    unless_equal(F_SETFL, 4);
+    load_argument(2);
+    code_.push_back(BPF_STMT(BPF_ALU | BPF_AND | BPF_K, O_NONBLOCK | O_ASYNC));
+    unless_equal(O_NONBLOCK, 1);
+    finish(SECCOMP_RET_ALLOW);
+    finish(otherwise);
+  }
   /// For one call: allowed if all of these bits of an argument are set, else `otherwise`.
   void allow_if_bits(int call, unsigned argument, std::uint32_t bits, std::uint32_t otherwise) {
     unless_equal(static_cast<std::uint32_t>(call), 5);
@@ -352,8 +371,8 @@ std::vector<sock_filter> seccomp_filter(const sandbox_options& sandbox) {
       SYS_prctl, 0, std::array<std::uint32_t, 3>{PR_SET_NAME, PR_GET_NAME, 0x53564d41 /* PR_SET_VMA */},
       fails_with(EPERM));
   // What isatty() and buffered streams ask.
-  filter.allow_if_argument(SYS_ioctl, 1, std::array<std::uint32_t, 3>{TCGETS, FIONREAD, FIONBIO},
-                           fails_with(EPERM));
+  filter.allow_if_argument(SYS_ioctl, 1, std::array<std::uint32_t, 2>{TCGETS, FIONREAD}, fails_with(EPERM));
+  filter.allow_file_control(fails_with(EPERM));
   filter.allow_own_limits(fails_with(EPERM));
   if (!reads) {
     // fstat() is this call, too, with an empty path.

@@ -3,6 +3,7 @@
 #include <fourfold/process/detail/worker_channel.hpp>
 
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,6 +22,22 @@ struct alignas(cmsghdr) control_buffer {
 };
 
 } // namespace
+
+unique_fd make_bell(bool for_sandbox) {
+  return unique_fd(checked(::eventfd(0, EFD_CLOEXEC | (for_sandbox ? EFD_NONBLOCK : 0)), "eventfd"));
+}
+
+void sleep_at_bell(int bell) noexcept {
+  std::uint64_t count = 0;
+  while (::read(bell, &count, sizeof count) < 0) {
+    if (errno == EINTR)
+      continue;
+    if (errno != EAGAIN)
+      return;
+    pollfd rung{.fd = bell, .events = POLLIN, .revents = 0};
+    static_cast<void>(::poll(&rung, 1, -1));
+  }
+}
 
 void ring_bell(int eventfd) noexcept {
   const std::uint64_t one = 1;

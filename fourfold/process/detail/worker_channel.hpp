@@ -107,6 +107,10 @@ class channel_memory {
   shared_mapping mapping_;
 };
 
+/// An eventfd to ring. Of a sandboxed worker, it does not block: such a worker may act with intent, and fill it.
+[[nodiscard]] unique_fd make_bell(bool for_sandbox);
+/// Takes what was rung, sleeping until something was.
+void sleep_at_bell(int bell) noexcept;
 /// Rings an eventfd.
 void ring_bell(int eventfd) noexcept;
 /// Makes a pair of connected sockets that keep message boundaries, close on exec.

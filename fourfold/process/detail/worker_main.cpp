@@ -74,7 +74,8 @@ class worker {
     // Also after the message to finish: coroutines are still cancelled by messages.
     while (calls_.read(call, payload_)) {
       fault_point(fault_step::worker_took_call);
-      receive_descriptors(call);
+      if (!receive_descriptors(call))
+        continue;
       if (cpu_seconds_ != 0)
         renew_cpu_time(cpu_seconds_);
       if ((call.kind & report_begin) != 0) {
@@ -96,9 +97,21 @@ class worker {
     }
   }
 
-  void receive_descriptors(const message_header& call) {
+  /// False: that failed, and is the result of the call.
+  bool receive_descriptors(const message_header& call) {
     if ((call.kind & (through_descriptor | with_attachments)) == 0)
-      return;
+      return true;
+    const auto begin = clock::now();
+    try {
+      receive_descriptors_or_throw(call);
+      return true;
+    } catch (const std::exception&) { // no room in memory, or no descriptor left
+      send_exception(call.number, begin);
+      return false;
+    }
+  }
+
+  void receive_descriptors_or_throw(const message_header& call) {
     received_message message;
     std::uint64_t number = 0;
     do { // those of calls that were taken back are passed over
@@ -219,8 +232,11 @@ class worker {
     if (result.has_attachments())
       header.kind |= with_attachments;
     if (message || result.has_attachments()) {
-      // Waits while too many are in flight; false: the pool has gone, and takes us with it.
-      static_cast<void>(send_attached(descriptors_.socket.get(), number, message.get(), result, true));
+      if (!send_attached(descriptors_.socket.get(), number, message.get(), result, false)) {
+        // Too many are in flight, and nobody may be collecting results. Or the pool has gone, and takes us with it.
+        ask_for_collection();
+        static_cast<void>(send_attached(descriptors_.socket.get(), number, message.get(), result, true));
+      }
       fault_point(fault_step::worker_sent_large_result);
     }
     header.size = static_cast<std::uint32_t>(payload.size());
@@ -243,13 +259,17 @@ class worker {
     fault_point(fault_step::worker_rang);
   }
 
-  /// Nobody may be collecting results, for nobody waits for any; now somebody must.
   void wait_for_room() {
     header_.wants_room.store(1);
     fault_point(fault_step::worker_waits_for_room);
+    ask_for_collection();
+    drain_bell();
+  }
+
+  /// Nobody may be collecting results, for nobody waits for any; now somebody must.
+  void ask_for_collection() const noexcept {
     ring_bell(descriptors_.service_bell.get());
     ring_bell(descriptors_.driver_bell.get());
-    drain_bell();
   }
 
   /// All messages have been read, skipped ones included: whoever found no room for a call finds it now.
@@ -294,11 +314,7 @@ class worker {
   }
 
   /// Takes what the bell has rung, sleeping until it has.
-  void drain_bell() const noexcept {
-    std::uint64_t count = 0;
-    while (::read(descriptors_.worker_bell.get(), &count, sizeof count) < 0 && errno == EINTR) {
-    }
-  }
+  void drain_bell() const noexcept { sleep_at_bell(descriptors_.worker_bell.get()); }
 
   channel_descriptors descriptors_;
   channel_memory memory_;
@@ -314,20 +330,35 @@ class worker {
   bool finishing_ = false;
 };
 
+[[noreturn]] void end_after(const std::exception& e) {
+  std::fprintf(stderr, "fourfold: a pool worker ends: %s\n", e.what());
+  std::fflush(nullptr);
+  ::_exit(1);
+}
+
+/// Ends the process inside of the loop, whose own end would cancel the coroutines that are left, and they would send
+/// that as their results.
+task<> serve_to_the_end(worker& self) {
+  try {
+    co_await self.serve();
+  } catch (const std::exception& e) {
+    end_after(e);
+  }
+  std::fflush(nullptr);
+  // Not exit(): static destructors and exit handlers belong to main(), which never ran here.
+  ::_exit(0); // with `self` alive, for the thread that listens
+}
+
 } // namespace
 
 void serve_as_worker(const start_request& request, channel_descriptors channel) {
   try {
     worker self(request, std::move(channel));
-    loop().run(self.serve()); // Ctrl-C is for the program to handle
-    std::fflush(nullptr);
-    // Not exit(): static destructors and exit handlers belong to main(), which never ran here.
-    ::_exit(0); // with `self` alive, for the thread that listens
+    loop().run(serve_to_the_end(self)); // Ctrl-C is for the program to handle
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "fourfold: a pool worker ends: %s\n", e.what());
+    end_after(e);
   }
-  std::fflush(nullptr);
-  ::_exit(1);
+  ::_exit(1); // serve_to_the_end() does not return
 }
 
 } // namespace fourfold::detail

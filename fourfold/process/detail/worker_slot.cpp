@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,7 +28,7 @@ bool travels_by_socket(process_call& call) noexcept {
 void worker_slot::open(result_bell bell, std::uint64_t most_calls) {
   channel_descriptors fresh;
   fresh.memory = make_shared_memory("fourfold-worker", channel_bytes);
-  fresh.worker_bell = unique_fd(checked(::eventfd(0, EFD_CLOEXEC), "eventfd"));
+  fresh.worker_bell = make_bell(sandboxed_);
   fresh.driver_bell = duplicate(driver_bell_);
   fresh.service_bell = duplicate(service_bell_);
   auto [ours, theirs] = make_socket_pair();
@@ -70,8 +69,11 @@ void worker_slot::condemn() noexcept {
 void worker_slot::kill() noexcept {
   killed_ = true;
   // Through the pidfd, which cannot name a stranger that got the number later.
-  if (pidfd_)
+  if (pidfd_) {
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  } else if (pid_ > 0) {
+    ::kill(pid_, SIGKILL); // there was no descriptor left for it; a worker that does not end would be worse
+  }
   fault_point(fault_step::pool_killed_worker);
 }
 
@@ -83,6 +85,7 @@ void worker_slot::handed_over() noexcept {
 }
 
 void worker_slot::close() noexcept {
+  owed_ = nullptr;
   large_payload_ = {};
   large_descriptor_.reset();
   attachments_.clear();
@@ -155,25 +158,40 @@ bool worker_slot::write(const message_header& header, std::span<const std::byte>
 
 bool worker_slot::send_descriptors(process_call& call, std::uint64_t number,
                                    std::uint64_t position) noexcept {
-  // With the call's number, so that the worker passes over those of calls that were taken back.
-  const auto send = [&](bool wait) {
-    return send_attached(socket_.get(), number, call.large_payload.get(), call.payload(), wait);
-  };
   try {
-    if (send(false)) {
+    if (try_to_send(call, number)) {
       fault_point(fault_step::pool_sent_large_call);
       return true;
     }
+    refused_ = true;
     if (calls_->revoke(position))
       return false;
-    // The worker has begun with it and waits for the descriptor, so what is in flight drains; or it has died,
-    // and then the call ends with it.
-    static_cast<void>(send(true));
+    // The worker has begun with it and waits for the descriptor; or it has died, and then the call ends with it.
+    owed_ = &call;
   } catch (const std::system_error&) {
+    refused_ = true;
     if (calls_->revoke(position))
       return false;
     condemn(); // it waits for a descriptor that cannot be sent
   }
+  return true;
+}
+
+bool worker_slot::try_to_send(process_call& call, std::uint64_t number) {
+  // With the call's number, so that the worker passes over those of calls that were taken back.
+  return send_attached(socket_.get(), number, call.large_payload.get(), call.payload(), false);
+}
+
+bool worker_slot::send_owed() noexcept {
+  if (owed_ == nullptr)
+    return true;
+  try {
+    if (!try_to_send(*owed_, owed_->number))
+      return false;
+  } catch (const std::system_error&) {
+    condemn();
+  }
+  owed_ = nullptr;
   return true;
 }
 
@@ -194,6 +212,8 @@ process_call* worker_slot::ended(std::uint64_t number) noexcept {
   if (call == nullptr)
     return nullptr;
   count(*call, static_cast<std::size_t>(-1));
+  if (call == owed_)
+    owed_ = nullptr;
   while (!assigned_.empty() && assigned_.front() == nullptr) {
     assigned_.pop_front();
     ++first_number_;
@@ -248,7 +268,8 @@ bool worker_slot::next_result(message_header& header) {
   large_payload_ = {};
   large_descriptor_.reset();
   attachments_.clear();
-  if (!results_->read(header, payload_))
+  // Nobody takes a result back; without end, such messages would keep us here.
+  if (!results_->read(header, payload_, ring_reader::revoked::is_corrupt))
     return false;
   const std::uint32_t flags = header.kind & (through_descriptor | with_attachments);
   if (flags == 0)

@@ -13,6 +13,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace fourfold::detail {
 
@@ -23,8 +24,8 @@ namespace fourfold::detail {
 /// first on standby, and the old slot is closed once its worker has ended what it had.
 class worker_slot {
  public:
-  worker_slot(std::uint32_t index, int driver_bell, int service_bell) noexcept
-      : index_(index), driver_bell_(driver_bell), service_bell_(service_bell) {}
+  worker_slot(std::uint32_t index, int driver_bell, int service_bell, bool sandboxed) noexcept
+      : index_(index), driver_bell_(driver_bell), service_bell_(service_bell), sandboxed_(sandboxed) {}
 
   /// Makes a new channel, for the next generation. Calls may be written into it before the process exists.
   /// `bell` is whom it wakes with its first result; `most_calls` how many calls it takes. Throws
@@ -73,7 +74,7 @@ class worker_slot {
   [[nodiscard]] std::uint32_t place() const noexcept { return place_; }
   void set_place(std::uint32_t place) noexcept { place_ = place; }
   [[nodiscard]] bool takes_calls() const noexcept {
-    return is_believed() && duty_ == duty::serving && !killed_ && handed_ < most_calls_;
+    return is_believed() && duty_ == duty::serving && !killed_ && handed_ < most_calls_ && owed_ == nullptr;
   }
   /// How many more calls it may be handed.
   [[nodiscard]] std::uint64_t calls_left() const noexcept { return most_calls_ - handed_; }
@@ -88,6 +89,10 @@ class worker_slot {
   /// Writes the call's message; false if there is no room for it now, or the worker has turned out to be
   /// corrupt.
   [[nodiscard]] bool assign(process_call& call) noexcept;
+  /// Whether descriptors of a call could not be sent now, as too many are in flight or memory is short. Forgets it.
+  [[nodiscard]] bool was_refused_descriptors() noexcept { return std::exchange(refused_, false); }
+  /// Sends what a call still lacks that the worker has begun with; false if that is refused again.
+  [[nodiscard]] bool send_owed() noexcept;
   /// Takes a call back that the worker has not begun.
   [[nodiscard]] bool take_back(process_call& call) noexcept;
   /// The call with this number; null if it holds none.
@@ -132,11 +137,13 @@ class worker_slot {
  private:
   bool write(const message_header& header, std::span<const std::byte> payload) noexcept;
   bool send_descriptors(process_call& call, std::uint64_t number, std::uint64_t position) noexcept;
+  bool try_to_send(process_call& call, std::uint64_t number);
   void count(const process_call& call, std::size_t one) noexcept;
 
   std::uint32_t index_;
   int driver_bell_;
   int service_bell_;
+  bool sandboxed_;
   std::uint32_t generation_ = 0;
   pid_t pid_ = -1;
   unique_fd pidfd_;
@@ -153,6 +160,9 @@ class worker_slot {
   std::optional<ring_writer> calls_;
   std::optional<ring_reader> results_;
   std::deque<process_call*> assigned_;
+  // One whose descriptors are still to be sent, while the worker waits for them.
+  process_call* owed_ = nullptr;
+  bool refused_ = false;
   std::uint64_t first_number_ = 0; // that of assigned_.front()
   std::size_t functions_ = 0;
   std::size_t coroutines_ = 0;
