@@ -9,6 +9,7 @@
 #include <fourfold/place/executor.hpp>
 #include <fourfold/process/process_pool.hpp>
 #include <fourfold/sync/event.hpp>
+#include <fourfold/sync/latch.hpp>
 #include <fourfold/thread/thread_pool.hpp>
 
 #include <gtest/gtest.h>
@@ -83,11 +84,11 @@ TEST(as_completed_futures, of_nothing_ends_at_once) {
 
 TEST(as_completed_futures, end_when_their_thread_pool_stops) {
   thread_pool pool({.threads = 2});
-  event begun;
+  latch begun(2);
   event go;
   // Not by go.wait(): the pool would put other threads in the place of these.
   const auto hold = [&] {
-    begun.set();
+    begun.count_down();
     while (!go.is_set())
       std::this_thread::yield();
     return 0;
@@ -95,9 +96,9 @@ TEST(as_completed_futures, end_when_their_thread_pool_stops) {
   std::vector<future<int>> calls;
   calls.push_back(pool.submit(hold));
   calls.push_back(pool.submit(hold));
+  begun.wait(30s);
   for (auto& call : submit_to(pool, 100))
     calls.push_back(std::move(call));
-  begun.wait(30s);
   int ended = 0;
   int were_cancelled = 0;
   {
