@@ -522,6 +522,8 @@ unsigned most_waiting(const std::vector<chunk_sum>& chunks) {
 TEST(worked_examples, f05_the_hybrid_waits_for_three_parts_at_once_in_each_of_two_processes) {
   process_pool processes({.workers = 2, .coroutines_per_worker = 1});
   const auto chunks = map(processes, chunk_awaiting, four_chunks()).get(60s);
+  while (processes.worker_pids().size() < 2) // results may be there before the pool has heard of a worker
+    std::this_thread::yield();
   const std::vector<pid_t> pids = processes.worker_pids();
   const std::set<pid_t> workers(pids.begin(), pids.end());
   EXPECT_EQ(workers.size(), 2U);

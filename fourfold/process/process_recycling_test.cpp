@@ -100,6 +100,8 @@ TEST(process_recycling, a_worker_that_has_grown_too_large_is_replaced) {
   const auto base = [] {
     process_pool pool({.workers = 1});
     pool.submit(my_pid).get(30s);
+    while (pool.worker_pids().empty()) // a result may be there before the pool has heard of the worker
+      std::this_thread::yield();
     return pool.worker_statistics().at(0).memory;
   }();
   ASSERT_GT(base, 0U);
@@ -148,6 +150,8 @@ TEST(process_pool_statistics, of_each_worker_tell_its_name_calls_time_and_memory
     results.push_back(pool.submit(work));
   for (auto& result : results)
     ++calls[result.get(30s)];
+  while (pool.worker_pids().size() < 2) // results may be there before the pool has heard of a worker
+    std::this_thread::yield();
   const auto workers = pool.worker_statistics();
   ASSERT_EQ(workers.size(), 2U);
   std::uint64_t all = 0;

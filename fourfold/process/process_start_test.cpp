@@ -214,6 +214,8 @@ TEST(nested_pools, work_inside_of_workers_of_both_kinds) {
 std::vector<pid_t> keep_a_nested_pool() {
   static process_pool* const kept = new process_pool({.workers = 2});
   std::vector<pid_t> pids{kept->submit(parent_of_me).get(30s)};
+  while (kept->worker_pids().size() < 2) // a result may be there before the pool has heard of the worker
+    std::this_thread::yield();
   for (const pid_t pid : kept->worker_pids())
     pids.push_back(pid);
   return pids;

@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -161,7 +162,9 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   process_pool_options options_;
   unique_fd driver_bell_;  // eventfd, blocking but in a pool with a sandbox
   unique_fd service_bell_; // eventfd, non-blocking
+  // The service thread's, but for the constructor, which starts the first workers beside it.
   std::optional<template_process> template_;
+  std::mutex template_mutex_;
   unique_fd setup_; // of each worker; none if there is nothing to set up
   /// They do not move; one is added under lock_ and the pump.
   std::deque<worker_slot> slots_;

@@ -98,8 +98,13 @@ process_pool_core::process_pool_core(process_pool_options options)
   }
   // The service reads the template's answers meanwhile; with hundreds of workers the sockets would fill up.
   try {
-    for (unsigned i = 0; i < workers; ++i)
-      start_worker(slots_[i]);
+    const std::uint32_t first_generation = slots_.front().generation();
+    for (unsigned i = 0; i < workers; ++i) {
+      // If the template has died meanwhile, the service has turned to a new one, and started them all.
+      const std::lock_guard guard(template_mutex_);
+      if (slots_[i].is_open() && slots_[i].generation() == first_generation)
+        start_worker(slots_[i]);
+    }
   } catch (...) {
     stopping_.store(true);
     ring_bell(service_bell_.get());
@@ -275,6 +280,7 @@ void process_pool_core::revive_all() {
 
 void process_pool_core::restart_template() {
   // All its workers died with it, by SIGKILL; nobody is left to tell of each.
+  const std::lock_guard guard(template_mutex_);
   template_.reset();
   try {
     if (++template_restarts_ > most_failed_starts)
