@@ -180,7 +180,7 @@ class process_pool {
   void stop();
 
   [[nodiscard]] unsigned size() const noexcept;
-  /// The processes that serve now; a worker that is being replaced is missing.
+  /// The processes that serve now; a worker that is being replaced is missing, and one that has only just begun may be.
   [[nodiscard]] std::vector<pid_t> worker_pids() const;
   [[nodiscard]] process_pool_statistics statistics() const;
   /// One entry a worker, in the order of their numbers.
