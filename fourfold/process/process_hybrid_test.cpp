@@ -18,6 +18,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -222,6 +223,28 @@ TEST(process_hybrid, an_argument_that_there_is_no_memory_for_fails_that_call_alo
   EXPECT_ANY_THROW(large.get(60s));
   go.set(1);
   EXPECT_EQ(other.get(60s), 7);
+}
+
+TEST(process_hybrid, coroutines_that_are_cancelled_before_they_begin_end_in_whatever_order_a_loop_runs) {
+  const char* const present = std::getenv("FOURFOLD_SHUFFLE");
+  const std::string before = present != nullptr ? present : "";
+  ::setenv("FOURFOLD_SHUFFLE", "7", 1); // for the workers
+  process_pool pool({.workers = 1});
+  for (int round = 0; round < 30; ++round) {
+    std::vector<future<int>> calls;
+    shared_value<int> never(0);
+    for (int i = 0; i < 30; ++i) {
+      calls.push_back(pool.submit(until_set, never));
+      calls.back().cancel();
+    }
+    for (auto& call : calls)
+      EXPECT_THROW(call.get(60s), cancelled);
+  }
+  if (present != nullptr) {
+    ::setenv("FOURFOLD_SHUFFLE", before.c_str(), 1);
+  } else {
+    ::unsetenv("FOURFOLD_SHUFFLE");
+  }
 }
 
 } // namespace

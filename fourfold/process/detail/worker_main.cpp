@@ -69,6 +69,11 @@ class worker {
   }
 
  private:
+  struct started_coroutine {
+    future<void> task;
+    bool has_begun = false;
+  };
+
   void run_calls() {
     message_header call;
     // Also after the message to finish: coroutines are still cancelled by messages.
@@ -163,15 +168,18 @@ class worker {
     try {
       decoder in(payload_.bytes(), payload_.attachments());
       const context_scope bound(decode_context(in)); // inherited by the spawned task
-      coroutines_.emplace(number, spawn(run_coroutine(number, thunk_of<coroutine_thunk>(in)(in), begin)));
+      auto& started = coroutines_[number];
+      started.task = spawn(run_coroutine(number, thunk_of<coroutine_thunk>(in)(in), begin));
       fault_point(fault_step::worker_started_coroutine);
     } catch (...) {
+      coroutines_.erase(number);
       send_exception(number, begin);
     }
     let_go();
   }
 
   task<> run_coroutine(std::uint64_t number, task<byte_buffer> work, clock::time_point begin) {
+    coroutines_.at(number).has_begun = true;
     try {
       result_ = co_await std::move(work);
       require_few_attachments(result_);
@@ -201,8 +209,17 @@ class worker {
     const auto found = coroutines_.find(number);
     if (found == coroutines_.end())
       return;
-    found->second.cancel();
+    found->second.task.cancel();
     fault_point(fault_step::worker_cancelled_coroutine);
+    if (found->second.has_begun)
+      return;
+    // It never will, and so it will not send its result.
+    coroutines_.erase(found);
+    try {
+      throw_cancelled();
+    } catch (...) {
+      send_exception(number, clock::now());
+    }
   }
 
   // A failure in here ends the worker, as it must: the pool would wait for this result for ever.
@@ -326,7 +343,7 @@ class worker {
   spin_budget spin_;
   byte_buffer payload_;
   byte_buffer result_;
-  std::unordered_map<std::uint64_t, future<void>> coroutines_;
+  std::unordered_map<std::uint64_t, started_coroutine> coroutines_;
   bool finishing_ = false;
 };
 
