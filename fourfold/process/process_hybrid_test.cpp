@@ -230,13 +230,17 @@ TEST(process_hybrid, coroutines_that_are_cancelled_before_they_begin_end_in_what
   const std::string before = present != nullptr ? present : "";
   ::setenv("FOURFOLD_SHUFFLE", "7", 1); // for the workers
   process_pool pool({.workers = 1});
-  for (int round = 0; round < 30; ++round) {
+  const shared_value<int> never(0);
+  for (int round = 0; round < 1'000; ++round) {
     std::vector<future<int>> calls;
-    shared_value<int> never(0);
-    for (int i = 0; i < 30; ++i) {
+    for (int i = 0; i < 3; ++i)
       calls.push_back(pool.submit(until_set, never));
-      calls.back().cancel();
+    // So that now and then the worker has taken one, and its loop has not begun it.
+    const auto end = clock::now() + std::chrono::microseconds(round % 50);
+    while (clock::now() < end) {
     }
+    for (auto& call : calls)
+      call.cancel();
     for (auto& call : calls)
       EXPECT_THROW(call.get(60s), cancelled);
   }
