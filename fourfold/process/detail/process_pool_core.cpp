@@ -124,7 +124,7 @@ void process_pool_core::give_room_back(process_call& call) noexcept {
 }
 
 void process_pool_core::hand_out(wake_list& to_wake) {
-  if (hand_out_at_ <= clock::now()) {
+  if (hand_out_at_ != never && hand_out_at_ <= clock::now()) {
     hand_out_at_ = never;
     for (worker_slot& slot : slots_) {
       if (!slot.send_owed())
