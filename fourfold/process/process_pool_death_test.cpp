@@ -244,6 +244,8 @@ TEST(process_pool_death, workers_and_template_end_when_the_program_is_killed) {
     // its work.
     process_pool pool({.workers = 2});
     std::vector<pid_t> pids{pool.submit(parent_of_me).get(30s)};
+    while (pool.worker_pids().size() < 2) // a result may be there before the pool has heard of a worker
+      std::this_thread::yield();
     for (const pid_t pid : pool.worker_pids())
       pids.push_back(pid);
     pool.submit([] {

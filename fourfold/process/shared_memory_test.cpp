@@ -173,6 +173,8 @@ TEST(shared_memory, leaves_no_descriptors_and_no_mappings) {
     EXPECT_EQ(pool.submit(touch, memory).get(60s).data()[0], std::byte{1});
   };
   once();
+  while (pool.worker_pids().empty()) // the result may be there before the pool has the worker's descriptor
+    std::this_thread::yield();
   const std::size_t here = open_descriptors();
   const std::size_t there = pool.submit(count).get(60s);
   for (int i = 0; i < 50; ++i)
