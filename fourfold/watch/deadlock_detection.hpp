@@ -16,7 +16,7 @@ class wait_graph;
 /// What is done about a deadlock, besides finding it.
 enum class on_deadlock : std::uint8_t {
   report,      ///< the report goes to the handler; the program hangs as it would have
-  throw_error, ///< who came last, and closed the circle, gets `deadlock` in place of its wait
+  throw_error, ///< who came last of those that can be given one gets `deadlock` in place of its wait
   abort,       ///< the report goes to the handler, and the program aborts, with its core
 };
 
@@ -53,8 +53,8 @@ struct deadlock_options {
 ///   semaphores and promises, of which nobody knows who could serve them. It is found within some `look_every`, and
 ///   never thrown, for everybody is parked by then.
 ///
-/// A party that waits for a lock of its own gets `deadlock` at once if that lock was unlocked before by one who had
-/// locked it, and else after `look_every`: it may have passed the lock on to somebody who is about to unlock it.
+/// A deadlock is believed at once if each mutex in it was unlocked before, at some time, by one who had locked it. Else
+/// it must last for `look_every`, because such a lock may have been passed on to somebody who is about to unlock it.
 ///
 /// What it does not report: a wait with a time limit, around it or its own, because that ends; orders made by try_lock
 /// or with a limit; orders that a third lock, always held, keeps apart; a mutex that somebody has unlocked who had not

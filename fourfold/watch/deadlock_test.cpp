@@ -35,7 +35,7 @@ using namespace std::chrono_literals;
 const deadlock_options looking_often{.action = on_deadlock::throw_error, .look_every = 10ms};
 
 TEST(deadlock, of_two_threads_that_lock_in_opposite_orders_throws_in_the_one_that_closes_it) {
-  const recorded_detection detection;
+  const recorded_detection detection(looking_often);
   mutex a;
   mutex b;
   event has_a;
@@ -113,7 +113,7 @@ TEST(deadlock, of_a_party_with_itself_throws_at_once_where_it_was_seen_that_the_
 }
 
 TEST(deadlock, of_a_recursive_mutex_and_a_mutex_throws) {
-  const recorded_detection detection;
+  const recorded_detection detection(looking_often);
   recursive_mutex a;
   mutex b;
   event has_a;
@@ -153,7 +153,7 @@ task<> lock_both(mutex& first, mutex& second, event& mine, event& others, caught
 }
 
 TEST(deadlock, of_two_tasks_throws_and_names_them) {
-  const recorded_detection detection;
+  const recorded_detection detection(looking_often);
   mutex a;
   mutex b;
   event has_a;
@@ -170,7 +170,7 @@ TEST(deadlock, of_two_tasks_throws_and_names_them) {
 }
 
 TEST(deadlock, of_a_thread_and_a_task_throws_in_either) {
-  const recorded_detection detection;
+  const recorded_detection detection(looking_often);
   mutex a;
   mutex b;
   event has_a;
@@ -196,7 +196,7 @@ TEST(deadlock, of_a_thread_and_a_task_throws_in_either) {
 }
 
 TEST(deadlock, of_a_task_that_blocks_its_loop_for_what_another_task_holds_throws) {
-  const recorded_detection detection;
+  const recorded_detection detection(looking_often);
   mutex m;
   event held;
   event never_needed;
@@ -222,7 +222,7 @@ TEST(deadlock, of_a_task_that_blocks_its_loop_for_what_another_task_holds_throws
 }
 
 TEST(deadlock, of_a_thread_that_waits_for_a_job_that_needs_its_lock_throws) {
-  const recorded_detection detection;
+  const recorded_detection detection(looking_often);
   thread_pool pool({.threads = 1, .name = "pool"});
   mutex m;
   event started;
@@ -247,7 +247,7 @@ TEST(deadlock, of_a_thread_that_waits_for_a_job_that_needs_its_lock_throws) {
 }
 
 TEST(deadlock, of_two_jobs_that_wait_for_each_other_throws) {
-  const recorded_detection detection;
+  const recorded_detection detection(looking_often);
   thread_pool pool({.threads = 2});
   std::array<future<void>, 2> results;
   event stored;
@@ -267,7 +267,7 @@ TEST(deadlock, of_two_jobs_that_wait_for_each_other_throws) {
 }
 
 TEST(deadlock, of_a_task_that_awaits_a_task_that_needs_its_lock_throws) {
-  const recorded_detection detection;
+  const recorded_detection detection(looking_often);
   mutex m;
   caught_deadlocks caught;
   auto needs_the_lock = [&]() -> task<> {
@@ -289,7 +289,7 @@ TEST(deadlock, of_a_task_that_awaits_a_task_that_needs_its_lock_throws) {
 }
 
 TEST(deadlock, of_a_group_whose_child_needs_a_lock_of_its_opener_throws_in_the_child) {
-  const recorded_detection detection;
+  const recorded_detection detection(looking_often);
   mutex m;
   caught_deadlocks caught;
   auto child = [&]() -> task<> {
@@ -313,7 +313,7 @@ TEST(deadlock, of_a_group_whose_child_needs_a_lock_of_its_opener_throws_in_the_c
 }
 
 TEST(deadlock, of_three_tasks_on_three_locks_names_all) {
-  const recorded_detection detection;
+  const recorded_detection detection(looking_often);
   std::array<mutex, 3> forks;
   std::array<event, 3> has_one;
   caught_deadlocks caught;
@@ -381,7 +381,7 @@ TEST(deadlock_death_test, is_found_by_the_environment_alone) {
 TEST(deadlock_detection, knows_nothing_of_what_was_before_it) {
   mutex m;
   m.lock();
-  const recorded_detection detection;
+  const recorded_detection detection(looking_often);
   EXPECT_THROW(m.lock(std::chrono::milliseconds(1)), timed_out);
   m.unlock();
   m.lock();

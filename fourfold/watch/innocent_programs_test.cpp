@@ -126,6 +126,19 @@ TEST(innocent_program, waits_for_a_lock_that_it_has_passed_on) {
   detection.expect_nothing();
 }
 
+TEST(innocent_program, waits_for_a_job_that_needs_a_lock_which_another_job_will_unlock) {
+  const recorded_detection detection(
+      {.action = on_deadlock::throw_error, .look_every = std::chrono::hours(1)});
+  thread_pool pool({.threads = 1});
+  mutex m;
+  m.lock();
+  auto locking = pool.submit([&] { const std::scoped_lock guard(m); });
+  auto unlocking = pool.submit([&] { m.unlock(); });
+  locking.get();
+  unlocking.get();
+  detection.expect_nothing();
+}
+
 TEST(innocent_program, waits_with_a_condition_variable) {
   const recorded_detection detection;
   mutex m;

@@ -110,16 +110,16 @@ std::exception_ptr wait_graph::goes_on(party_id who) noexcept {
 }
 
 std::string wait_graph::resolve(const std::vector<party_id>& circle) {
-  present_wait& last = *known(circle.front()).wait;
   std::string text = describe_deadlock(circle);
-  if (options_.action == on_deadlock::throw_error && last.terms.parked != nullptr) {
+  present_wait* const last = options_.action == on_deadlock::throw_error ? latest_in(circle) : nullptr;
+  if (last != nullptr) {
     auto refusal = exception_of<deadlock>(text);
-    if (!last.terms.parked->withdraw_from(*last.terms.place))
+    if (!last->terms.parked->withdraw_from(*last->terms.place))
       return {}; // a grant came first, so there was no circle
-    last.refusal = std::move(refusal);
-    last.terms.parked->set_decided();
-    last.terms.parked->reason = wake_reason::refused;
-    last.terms.parked->wake();
+    last->refusal = std::move(refusal);
+    last->terms.parked->set_decided();
+    last->terms.parked->reason = wake_reason::refused;
+    last->terms.parked->wake();
     text.clear();
   }
   ++found_.deadlocks;
@@ -139,11 +139,27 @@ std::vector<party_id> wait_graph::circle_of(party_id who) const {
 }
 
 bool wait_graph::is_doubtful(const std::vector<party_id>& circle) const {
-  if (circle.size() > 1)
-    return false;
-  const auto& wait = parties_.at(circle.front()).wait;
-  const auto what = resources_.find(wait->what);
-  return what != resources_.end() && what->second.kind == resource_kind::lock && !what->second.kept;
+  return std::any_of(circle.begin(), circle.end(), [this](party_id who) {
+    const auto& wait = parties_.at(who).wait;
+    const auto what = wait ? resources_.find(wait->what) : resources_.end();
+    return what != resources_.end() && what->second.kind == resource_kind::lock && !what->second.kept;
+  });
+}
+
+wait_graph::present_wait* wait_graph::latest_in(const std::vector<party_id>& circle) {
+  present_wait* latest = nullptr;
+  for (std::size_t i = 0; i < circle.size(); ++i) {
+    auto& wait = parties_.at(circle[i]).wait;
+    if (!wait || wait->terms.parked == nullptr || (latest != nullptr && wait->since <= latest->since))
+      continue;
+    // Not one that needs only its loop's thread: its exception would help nobody.
+    const auto what = resources_.find(wait->what);
+    const party_id next = circle[(i + 1) % circle.size()];
+    if (what != resources_.end() && std::find(what->second.holders.begin(), what->second.holders.end(),
+                                              next) != what->second.holders.end())
+      latest = &*wait;
+  }
+  return latest;
 }
 
 void wait_graph::loop_sleeps(bool begins) noexcept {

@@ -136,9 +136,12 @@ class wait_graph final : public wait_observer {
   bool reach(party_id from, party_id to, std::vector<party_id>& visited, std::vector<party_id>& path) const;
   /// `who` waits, and the circle that it is in; empty if it is in none.
   [[nodiscard]] std::vector<party_id> circle_of(party_id who) const;
-  /// It may be none, unless it lasts: a party waits for a lock of its own, which it may have passed on to somebody.
+  /// It may be none, unless it lasts: a lock in it may have been passed on, as it was never seen to be unlocked by who
+  /// had locked it.
   [[nodiscard]] bool is_doubtful(const std::vector<party_id>& circle) const;
-  /// The report of a deadlock, for who closed it or, if that cannot be, for the handler.
+  /// The wait in it that began last, of those that can be given an exception; or null.
+  [[nodiscard]] present_wait* latest_in(const std::vector<party_id>& circle);
+  /// Gives a deadlock to who came last; or, if that is not to be or cannot be, returns the report for the handler.
   [[nodiscard]] std::string resolve(const std::vector<party_id>& circle);
   [[nodiscard]] bool fail_in_a_circle(party_id who, std::vector<party_id>& circle);
 

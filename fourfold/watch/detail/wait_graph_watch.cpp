@@ -65,7 +65,7 @@ void wait_graph::note_standstill() {
     for (auto& [id, one] : parties_) {
       if (!one.wait)
         continue;
-      if (one.wait->reported)
+      if (one.wait->reported || !circle_of(id).empty()) // a circle is reported as what it is, once it lasts
         return;
       waiting.push_back(id);
     }
@@ -137,7 +137,7 @@ std::set<party_id> wait_graph::stuck_users() const {
 bool wait_graph::is_more_than_idle(party_id who) const {
   const party& one = parties_.at(who);
   const auto what = resources_.find(one.wait->what);
-  if (one.wait->reported || what == resources_.end())
+  if (one.wait->reported || what == resources_.end() || !circle_of(who).empty())
     return false;
   if (what->second.kind != resource_kind::queue)
     return what->second.kind == resource_kind::lock;
