@@ -312,6 +312,34 @@ TEST(deadlock, of_a_group_whose_child_needs_a_lock_of_its_opener_throws_in_the_c
   EXPECT_THAT(caught.texts(), ElementsAre(HasSubstr("task \"child\"")));
 }
 
+TEST(deadlock, of_a_group_whose_opener_comes_last_throws_in_the_child_that_waits) {
+  const recorded_detection detection(looking_often);
+  mutex m;
+  caught_deadlocks caught;
+  event child_waits;
+  auto child = [&]() -> task<> {
+    child_waits.set(); // and runs on to the lock before anybody else does
+    try {
+      co_await m.async_lock();
+      m.unlock();
+    } catch (const deadlock& e) {
+      caught.add(e);
+    }
+  };
+  auto opener = [&]() -> task<> {
+    m.lock();
+    m.unlock(); // so that the circle is believed at once
+    const auto guard = co_await m.async_scoped_lock();
+    auto body = [&](task_group& group) -> task<> {
+      group.spawn(child(), "child");
+      co_await child_waits.async_wait();
+    };
+    co_await with_task_group(body);
+  };
+  run(opener());
+  EXPECT_THAT(caught.texts(), ElementsAre(HasSubstr("task \"child\"")));
+}
+
 TEST(deadlock, of_three_tasks_on_three_locks_names_all) {
   const recorded_detection detection(looking_often);
   std::array<mutex, 3> forks;

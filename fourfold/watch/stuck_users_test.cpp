@@ -2,6 +2,7 @@
 #include <fourfold/loop/run.hpp>
 #include <fourfold/loop/task.hpp>
 #include <fourfold/loop/task_group.hpp>
+#include <fourfold/loop/waiting_test.hpp>
 #include <fourfold/sync/event.hpp>
 #include <fourfold/sync/mutex.hpp>
 #include <fourfold/sync/queue.hpp>
@@ -18,6 +19,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::AllOf;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 using watching::named_thread;
@@ -146,35 +148,60 @@ TEST(stuck_users, is_one_who_fills_a_queue_that_only_he_reads) {
               AllOf(HasSubstr("one party waits for itself"), HasSubstr("(alone)")));
 }
 
-// What is none: whoever comes comes after many looks.
+// What is none.
 
-const deadlock_options looking_always{.look_every = 1ms};
+/// A detection that looks all the time, at threads that wait and are not stuck.
+class are_not_stuck_users : public testing::Test {
+ protected:
+  /// Returns once all who wait now have been looked at: when one who got stuck after them has been reported, alone.
+  void expect_nothing_but_one_who_comes_later() {
+    queue<int> own(1);
+    const auto later = named_thread("later", [&] {
+      own.put(1);
+      EXPECT_EQ(own.get(), 1);
+      own.put(2);
+      own.put(3);
+    });
+    while (detection.reports().empty())
+      std::this_thread::yield();
+    EXPECT_TRUE(own.try_get());
+    EXPECT_THAT(detection.reports(),
+                ElementsAre(AllOf(HasSubstr("one party waits for itself"), HasSubstr("(later)"))));
+    EXPECT_EQ(detection.found().deadlocks, 0U);
+    EXPECT_EQ(detection.found().standstills, 0U);
+  }
 
-void let_it_look() { std::this_thread::sleep_for(50ms); }
+  const recorded_detection detection{{.look_every = 1ms}};
+  test::parking_threads threads;
+};
 
-TEST(stuck_users, are_not_those_who_wait_for_work_and_for_its_results) {
-  const recorded_detection detection(looking_always);
+TEST_F(are_not_stuck_users, those_who_wait_for_work_and_for_its_results) {
   queue<int> work;
   queue<int> results;
-  const std::jthread worker([&] {
+  const auto until_there = [](const queue<int>& q) {
+    while (q.size() == 0)
+      std::this_thread::yield();
+  };
+  const std::jthread worker = threads.start([&] {
+    until_there(work);
     while (const auto item = work.next())
       results.put(*item * 2);
   });
-  const std::jthread caller([&] {
+  const std::jthread caller = threads.start([&] {
     work.put(1);
+    until_there(results);
     EXPECT_EQ(results.get(), 2);
-    EXPECT_EQ(results.get(), 4); // of what somebody else has asked for
+    EXPECT_EQ(results.get(), 4); // of what somebody else will ask for
   });
-  let_it_look();
+  threads.await_parked(2);
+  expect_nothing_but_one_who_comes_later();
   work.put(2);
   work.close();
-  detection.expect_nothing();
 }
 
-TEST(stuck_users, are_not_those_whose_reader_has_ended_since_others_may_come) {
-  const recorded_detection detection(looking_always);
+TEST_F(are_not_stuck_users, those_one_of_whose_readers_has_ended_since_others_may_come) {
   queue<int> items(1);
-  const std::jthread writer([&] {
+  const std::jthread writer = threads.start([&] {
     items.put(1);
     EXPECT_EQ(items.get(), 1);
     items.put(2);
@@ -182,39 +209,40 @@ TEST(stuck_users, are_not_those_whose_reader_has_ended_since_others_may_come) {
     items.put(3);
     items.put(4);
   });
-  while (items.size() == 0)
-    std::this_thread::yield();
-  let_it_look();
-  const std::jthread another_reader([&] {
-    while (items.get() != 4) {
-    }
-  });
-  detection.expect_nothing();
+  threads.await_parked(1);
+  expect_nothing_but_one_who_comes_later();
+  EXPECT_EQ(items.get(), 3);
+  EXPECT_EQ(items.get(), 4);
 }
 
-TEST(stuck_users, are_not_those_whose_reader_is_busy) {
-  const recorded_detection detection(looking_always);
+TEST_F(are_not_stuck_users, those_whose_reader_is_busy) {
   queue<int> items(1);
-  const std::jthread writer([&] {
-    for (int i = 0; i < 4; ++i)
-      items.put(i);
+  const std::jthread writer = threads.start([&] {
+    items.put(1);
+    while (items.size() != 0)
+      std::this_thread::yield();
+    items.put(2);
+    items.put(3);
   });
-  EXPECT_EQ(items.get(), 0);
-  let_it_look();
   EXPECT_EQ(items.get(), 1);
+  threads.await_parked(1);
+  expect_nothing_but_one_who_comes_later();
   EXPECT_EQ(items.get(), 2);
   EXPECT_EQ(items.get(), 3);
-  detection.expect_nothing();
 }
 
-TEST(stuck_users, are_not_those_who_wait_with_a_time_limit) {
-  const recorded_detection detection(looking_always);
+TEST_F(are_not_stuck_users, those_who_wait_with_a_time_limit) {
   queue<int> own(1);
-  own.put(1);
-  EXPECT_EQ(own.get(), 1);
-  own.put(2);
-  EXPECT_THROW(own.put(3, 50ms), timed_out);
-  detection.expect_nothing();
+  const std::jthread limited = threads.start([&] {
+    own.put(1);
+    EXPECT_EQ(own.get(), 1);
+    own.put(2);
+    own.put(3, patience);
+  });
+  threads.await_parked(1);
+  expect_nothing_but_one_who_comes_later();
+  EXPECT_EQ(own.get(), 2);
+  EXPECT_EQ(own.get(), 3);
 }
 
 } // namespace

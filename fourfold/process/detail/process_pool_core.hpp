@@ -160,8 +160,9 @@ class process_pool_core : public std::enable_shared_from_this<process_pool_core>
   void end_workers();
 
   process_pool_options options_;
-  unique_fd driver_bell_;  // eventfd, blocking but in a pool with a sandbox
-  unique_fd service_bell_; // eventfd, non-blocking
+  bell_mode bell_mode_; // of the driver's bell and the workers'
+  unique_fd driver_bell_;
+  unique_fd service_bell_;
   // The service thread's, but for the constructor, which starts the first workers beside it.
   std::optional<template_process> template_;
   std::mutex template_mutex_;

@@ -159,7 +159,7 @@ worker_slot& process_pool_core::spare_slot() {
       return slot;
   }
   return slots_.emplace_back(static_cast<std::uint32_t>(slots_.size()), driver_bell_.get(),
-                             service_bell_.get(), options_.sandbox.has_value());
+                             service_bell_.get(), bell_mode_);
 }
 
 void process_pool_core::want_recycling() noexcept {

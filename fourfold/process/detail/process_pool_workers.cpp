@@ -10,7 +10,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 
 #include <algorithm>
 #include <array>
@@ -63,8 +62,10 @@ class signals_blocked {
 
 process_pool_core::process_pool_core(process_pool_options options)
     : options_(std::move(options)),
-      driver_bell_(make_bell(options_.sandbox.has_value())),
-      service_bell_(checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
+      // A sandboxed worker may act with intent, and fill a bell.
+      bell_mode_(options_.sandbox ? bell_mode::returns : bell_mode::waits),
+      driver_bell_(make_bell(bell_mode_)),
+      service_bell_(make_bell(bell_mode::returns)),
       spin_(std::chrono::microseconds(cpu_count() > 1 ? options_.spin_microseconds : 0)) {
   if (options_.coroutines_per_worker == 0)
     throw std::invalid_argument("process_pool: coroutines_per_worker must not be 0");
@@ -83,7 +84,7 @@ process_pool_core::process_pool_core(process_pool_options options)
     places_.push_back({.name = name_of(i)});
   template_.emplace();
   for (unsigned i = 0; i < workers; ++i)
-    slots_.emplace_back(i, driver_bell_.get(), service_bell_.get(), options_.sandbox.has_value());
+    slots_.emplace_back(i, driver_bell_.get(), service_bell_.get(), bell_mode_);
   for (worker_slot& slot : slots_) {
     slot.set_place(slot.index());
     slot.set_duty(worker_slot::duty::serving);

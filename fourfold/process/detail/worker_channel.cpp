@@ -23,8 +23,9 @@ struct alignas(cmsghdr) control_buffer {
 
 } // namespace
 
-unique_fd make_bell(bool for_sandbox) {
-  return unique_fd(checked(::eventfd(0, EFD_CLOEXEC | (for_sandbox ? EFD_NONBLOCK : 0)), "eventfd"));
+unique_fd make_bell(bell_mode mode) {
+  const int flags = EFD_CLOEXEC | (mode == bell_mode::returns ? EFD_NONBLOCK : 0);
+  return unique_fd(checked(::eventfd(0, flags), "eventfd"));
 }
 
 void sleep_at_bell(int bell) noexcept {

@@ -107,8 +107,10 @@ class channel_memory {
   shared_mapping mapping_;
 };
 
-/// An eventfd to ring. Of a sandboxed worker, it does not block: such a worker may act with intent, and fill it.
-[[nodiscard]] unique_fd make_bell(bool for_sandbox);
+/// What reading a bell does that was not rung, and ringing one that is full.
+enum class bell_mode : bool { waits, returns };
+/// An eventfd to ring.
+[[nodiscard]] unique_fd make_bell(bell_mode mode);
 /// Takes what was rung, sleeping until something was.
 void sleep_at_bell(int bell) noexcept;
 /// Rings an eventfd.

@@ -112,6 +112,7 @@ class worker {
       return true;
     } catch (const std::exception&) { // no room in memory, or no descriptor left
       send_exception(call.number, begin);
+      let_go();
       return false;
     }
   }

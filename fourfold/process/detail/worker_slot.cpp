@@ -28,7 +28,7 @@ bool travels_by_socket(process_call& call) noexcept {
 void worker_slot::open(result_bell bell, std::uint64_t most_calls) {
   channel_descriptors fresh;
   fresh.memory = make_shared_memory("fourfold-worker", channel_bytes);
-  fresh.worker_bell = make_bell(sandboxed_);
+  fresh.worker_bell = make_bell(bell_mode_);
   fresh.driver_bell = duplicate(driver_bell_);
   fresh.service_bell = duplicate(service_bell_);
   auto [ours, theirs] = make_socket_pair();

@@ -24,8 +24,8 @@ namespace fourfold::detail {
 /// first on standby, and the old slot is closed once its worker has ended what it had.
 class worker_slot {
  public:
-  worker_slot(std::uint32_t index, int driver_bell, int service_bell, bool sandboxed) noexcept
-      : index_(index), driver_bell_(driver_bell), service_bell_(service_bell), sandboxed_(sandboxed) {}
+  worker_slot(std::uint32_t index, int driver_bell, int service_bell, bell_mode mode) noexcept
+      : index_(index), driver_bell_(driver_bell), service_bell_(service_bell), bell_mode_(mode) {}
 
   /// Makes a new channel, for the next generation. Calls may be written into it before the process exists.
   /// `bell` is whom it wakes with its first result; `most_calls` how many calls it takes. Throws
@@ -143,7 +143,7 @@ class worker_slot {
   std::uint32_t index_;
   int driver_bell_;
   int service_bell_;
-  bool sandboxed_;
+  bell_mode bell_mode_; // of the worker's own
   std::uint32_t generation_ = 0;
   pid_t pid_ = -1;
   unique_fd pidfd_;

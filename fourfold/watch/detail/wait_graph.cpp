@@ -287,9 +287,7 @@ void wait_graph::uses(resource_id queue, queue_role role) noexcept {
     used.kind = resource_kind::queue;
     if (role == queue_role::joins)
       return;
-    auto& users = (role == queue_role::puts ? used.putters : used.getters).users;
-    if (std::find(users.begin(), users.end(), this_party()) == users.end())
-      users.push_back(this_party());
+    (role == queue_role::puts ? used.putters : used.getters).users.insert(this_party());
   });
 }
 
@@ -336,7 +334,7 @@ void wait_graph::gone(const void* address) noexcept {
       if (used == resources_.end())
         continue;
       for (queue_end* const end : {&used->second.putters, &used->second.getters}) {
-        if (std::erase(end->users, address) != 0)
+        if (end->users.erase(address) != 0)
           end->open = true;
       }
     }

@@ -105,7 +105,7 @@ class wait_graph final : public wait_observer {
     bool cancelled = false;
   };
   struct queue_end {
-    std::vector<party_id> users;
+    std::set<party_id> users;
     /// One of them has ended. Others like it may come.
     bool open = false;
   };
